@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+# What our own programs are built with. None of it reaches a user of the library.
+include(CheckCXXCompilerFlag)
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+list(APPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+
+# The warnings every source of ours is free of. Third-party targets are imported, hence SYSTEM; ours never are.
+add_library(protonce_dev INTERFACE)
+target_link_libraries(protonce_dev INTERFACE protonce)
+target_compile_options(protonce_dev INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
+if(PROTONCE_WERROR)
+    target_compile_options(protonce_dev INTERFACE -Werror)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+        # These come from the optimiser, which reports code of third-party headers once it is inlined into ours, and
+        # differently in each release of the compiler: shown, but no reason for a build to fail elsewhere.
+        target_compile_options(protonce_dev INTERFACE
+            -Wno-error=maybe-uninitialized -Wno-error=array-bounds -Wno-error=stringop-overflow
+            -Wno-error=stringop-overread -Wno-error=free-nonheap-object -Wno-error=null-dereference)
+    endif()
+endif()
+
+if(PROTONCE_SANITIZE)
+    target_compile_options(protonce_dev INTERFACE
+        -fsanitize=${PROTONCE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(protonce_dev INTERFACE -fsanitize=${PROTONCE_SANITIZE})
+endif()
+
+# Examples and benchmarks are run where they are built.
+add_library(protonce_native INTERFACE)
+if(PROTONCE_NATIVE AND NOT CMAKE_CROSSCOMPILING)
+    check_cxx_compiler_flag(-march=native PROTONCE_HAS_MARCH_NATIVE)
+    if(PROTONCE_HAS_MARCH_NATIVE)
+        target_compile_options(protonce_native INTERFACE -march=native)
+    endif()
+endif()
+
+# protonce_missing(<what> <Debian package>): say what a part needs; an error when PROTONCE_STRICT is on.
+function(protonce_missing what package)
+    if(PROTONCE_STRICT)
+        set(mode FATAL_ERROR)
+    else()
+        set(mode WARNING)
+    endif()
+    message(${mode} "${what} needs the system package ${package}, which was not found; it is left out.")
+endfunction()
+
+# The groups that the scripts build: `cmake --build <dir> --target tests`.
+foreach(group IN ITEMS tests examples bench)
+    add_custom_target(protonce_${group})
+endforeach()

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+# The version is stated once, in include/protonce/version.hpp.
+function(protonce_read_version output)
+    set(header "${CMAKE_CURRENT_SOURCE_DIR}/include/protonce/version.hpp")
+    file(STRINGS "${header}" lines REGEX "^#define PROTONCE_VERSION_(MAJOR|MINOR|PATCH) [0-9]+$")
+    foreach(part IN ITEMS MAJOR MINOR PATCH)
+        if(NOT "${lines}" MATCHES "PROTONCE_VERSION_${part} ([0-9]+)")
+            message(FATAL_ERROR "${header} does not define PROTONCE_VERSION_${part}")
+        endif()
+        list(APPEND parts ${CMAKE_MATCH_1})
+    endforeach()
+    list(JOIN parts "." version)
+    set(${output} ${version} PARENT_SCOPE)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${header}")
+endfunction()
