@@ -45,18 +45,25 @@ template <class B, class T = typename B::value_type>
 concept has_transfers = requires(B& be, seam_vector<B, T> v, seam_vector<B, const T> cv, seam_vector<B, double> d,
                                  seam_vector<B, const double> cd, vector_view<T> hv, vector_view<const T> chv,
                                  vector_view<double> hd, vector_view<const double> chd, seam_vector<B, label_t> l,
-                                 seam_vector<B, const label_t> cl, seam_vector<B, index_t> n) {
+                                 seam_vector<B, const label_t> cl, vector_view<label_t> hl, vector_view<const label_t> chl,
+                                 seam_vector<B, index_t> n, seam_vector<B, const index_t> cn, vector_view<index_t> hn,
+                                 vector_view<const index_t> chn) {
     be.copy(cv, v); // within the space
     be.copy(cd, d);
     be.copy(cl, l);
+    be.copy(cn, n);
     be.fill(v, T{}); // every value the same
     be.fill(d, double{});
     be.fill(l, label_t{});
     be.fill(n, index_t{});
     be.read(cv, hv); // to host memory; waits
     be.read(cd, hd);
+    be.read(cl, hl);
+    be.read(cn, hn);
     be.write(chv, v); // from host memory
     be.write(chd, d);
+    be.write(chl, l);
+    be.write(chn, n);
 };
 
 template <class B, class T = typename B::value_type>
