@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/core/backend.hpp>
+#include <protonce/core/buffer.hpp>
+#include <protonce/core/check.hpp>
+#include <protonce/core/rng.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <numbers>
+#include <string_view>
+#include <type_traits>
+
+namespace protonce::inline v0 {
+
+/// What a queue holds before the first push.
+enum class queue_start {
+    random_rows, // full, of random unit rows (MoCo, PCL): the loss has its final chance level from the first step on
+    empty,       // no rows; only what was pushed counts as a negative
+};
+
+struct memory_queue_options {
+    index_t capacity = 0; // R, slots
+    index_t num_cols = 0; // C, features of a key
+    queue_start start = queue_start::random_rows;
+    std::uint64_t seed = 0; // of the random rows
+};
+
+/// Rows of a queue with their sample numbers.
+template <backend B>
+struct queue_part {
+    matrix_of<B, const value_of<B>> rows{}; // (n, C)
+    vector_of<B, const index_t> ids{};      // (n,) sample number of each row; -1: unknown
+};
+
+/// What load() puts into a queue: everything a queue holds.
+template <backend B>
+struct queue_contents {
+    matrix_of<B, const value_of<B>> rows{}; // (n, C) in slot order, n at most R; may be empty
+    vector_of<B, const index_t> ids{};      // (n,) or empty: unknown
+    index_t position = 0;                   // slot of the next key; n if the rows do not fill the queue
+    std::uint64_t num_pushed = 0;           // keys pushed so far
+};
+
+namespace detail {
+/// Unit rows of random direction. Value j of row i depends on (seed, i * cols + j) alone: two Gaussians a random block (Box-Muller),
+/// then divided by the row's norm.
+template <class T>
+void random_unit_rows(matrix_view<T> out, index_t first_row, std::uint64_t seed, vector_view<double> row) {
+    const rng_key key{.seed = seed, .purpose = draw_purpose::queue_rows};
+    const index_t cols = out.cols();
+    const std::uint64_t blocks = static_cast<std::uint64_t>(cols + 1) / 2;
+    for (index_t i = 0; i < out.rows(); ++i) {
+        double square = 0;
+        for (index_t j = 0; j < cols; j += 2) {
+            const auto bits = random_block(key, static_cast<std::uint64_t>(first_row + i) * blocks +
+                                                    static_cast<std::uint64_t>(j) / 2);
+            // (0, 1], so that the logarithm is finite.
+            const double u = static_cast<double>((((std::uint64_t{bits[1]} << 32) | bits[0]) >> 11) + 1) * 0x1p-53;
+            const double angle = 2.0 * std::numbers::pi *
+                                 static_cast<double>(((std::uint64_t{bits[3]} << 32) | bits[2]) >> 11) * 0x1p-53;
+            const double radius = std::sqrt(-2.0 * std::log(u));
+            row[j] = radius * std::cos(angle);
+            square += row[j] * row[j];
+            if (j + 1 < cols) {
+                row[j + 1] = radius * std::sin(angle);
+                square += row[j + 1] * row[j + 1];
+            }
+        }
+        const double norm = std::sqrt(square);
+        for (index_t j = 0; j < cols; ++j) {
+            out(i, j) = static_cast<T>(norm > 0 ? row[j] / norm : j == 0 ? 1.0 : 0.0);
+        }
+    }
+}
+} // namespace detail
+
+/// The last R keys, first in first out, as negatives of InfoNCE (He et al. 2020, section 3.1).
+///
+/// A ring of R slots: key number n of all keys ever pushed lies in slot (start + n) mod R. Batches may have any size, also above R, and
+/// wrap inside; nothing is moved. Beside each key lies the number of its sample, which tells negatives of the query's own cluster.
+/// Contrast with the queue as it is before the batch's own keys are pushed.
+///
+/// Owns its memory, from `be.memory()`; every other call takes the same backend object or one of the same memory.
+template <backend B>
+class memory_queue {
+public:
+    using value_type = value_of<B>;
+
+    /// \throws argument_error  capacity or num_cols below 1
+    /// \throws std::bad_alloc  no room for capacity x num_cols values
+    /// Synchronises: yes.  Reproducible: bitwise, for one C library.
+    memory_queue(B& be, const memory_queue_options& options)
+        : capacity_(options.capacity), num_cols_(options.num_cols) {
+        check::at_least("memory_queue", "capacity", options.capacity, index_t{1});
+        check::at_least("memory_queue", "num_cols", options.num_cols, index_t{1});
+        // The largest size that buffer still takes; the product itself must not overflow.
+        rows_ =
+            buffer<value_type, space>(be.memory(), capacity_ > max_size / num_cols_ ? max_size : capacity_ * num_cols_);
+        ids_ = buffer<index_t, space>(be.memory(), capacity_);
+        if (options.start == queue_start::random_rows) {
+            fill_randomly(be, options.seed);
+        }
+    }
+
+    index_t capacity() const { return capacity_; }
+    index_t num_cols() const { return num_cols_; }
+    /// Filled slots.
+    index_t size() const { return size_; }
+    bool empty() const { return size_ == 0; }
+    bool is_full() const { return size_ == capacity_; }
+    /// Slot that the next key goes to.
+    index_t position() const { return position_; }
+    /// Keys pushed since construction or reset(); random rows at the start are not counted.
+    std::uint64_t num_pushed() const { return num_pushed_; }
+
+    /// The filled slots in slot order, (size, C). Valid until the next push, load or reset.
+    matrix_of<B, const value_type> rows() const { return all_rows().slice(0, size_); }
+    /// Sample number of each filled slot, (size,); -1: unknown.
+    vector_of<B, const index_t> ids() const { return ids_.view().slice(0, size_); }
+
+    /// The filled slots from the oldest to the newest key, in two parts; the second may be empty.
+    std::array<queue_part<B>, 2> oldest_first() const {
+        const index_t first = is_full() ? position_ : 0;
+        return {part(first, size_ - first), part(0, first)};
+    }
+
+    /// Puts keys in, row by row: each takes the slot of the oldest.
+    ///
+    /// \param keys  (B, C) any number of rows; of more than R the last R stay, in the slots that one push a row would give them
+    /// \param ids   (B,) number of each key's sample, at least -1; or empty: unknown
+    /// \throws shape_error     keys without rows, or of other columns than the queue; ids of another length
+    /// \throws argument_error  NaN or infinity in keys; an id below -1 (looked for in host memory)
+    /// `keys` must not lie in the queue itself. Synchronises: only for the check of finite values.  Scratch: none.
+    /// Costs: one copy; two where the batch wraps, and one a row where rows of `keys` are apart.
+    void push(B& be, matrix_of<B, const value_type> keys, vector_of<B, const index_t> ids = {}) {
+        check::matrix("memory_queue.push", "keys", keys);
+        check_cols("memory_queue.push", "keys", keys);
+        check_ids("memory_queue.push", ids, keys.rows());
+        check::finite_rows(be, "memory_queue.push", "keys", keys);
+        push_unchecked(be, keys, ids);
+    }
+
+    /// Replaces everything the queue holds; also how a queue begins with given rows.
+    ///
+    /// \throws shape_error     more rows than slots, other columns, or ids of another length
+    /// \throws argument_error  a position that does not go with the number of rows; NaN or infinity; an id below -1
+    void load(B& be, const queue_contents<B>& contents) {
+        const index_t count = contents.rows.rows();
+        check::well_formed("memory_queue.load", "rows", contents.rows);
+        if (count > 0) {
+            check_cols("memory_queue.load", "rows", contents.rows);
+        }
+        if (count > capacity_) {
+            check::fail_shape("memory_queue.load", "rows", "must be at most the capacity, " + check::text(capacity_),
+                              check::text(count));
+        }
+        check_ids("memory_queue.load", contents.ids, count);
+        if (count == capacity_ ? contents.position < 0 || contents.position >= capacity_ : contents.position != count) {
+            check::fail_argument("memory_queue.load", "position",
+                                 count == capacity_ ? "must be a slot, in [0, " + check::text(capacity_) + ")"
+                                                    : "must be the first free slot, " + check::text(count),
+                                 check::text(contents.position));
+        }
+        check::finite_rows(be, "memory_queue.load", "rows", contents.rows);
+
+        reset();
+        if (count > 0) {
+            push_unchecked(be, contents.rows, contents.ids);
+        }
+        position_ = contents.position;
+        num_pushed_ = contents.num_pushed;
+    }
+
+    /// Forgets every key; the queue is empty then.
+    void reset() {
+        size_ = 0;
+        position_ = 0;
+        num_pushed_ = 0;
+    }
+
+private:
+    using space = typename B::space;
+    static constexpr index_t max_size = std::numeric_limits<index_t>::max();
+
+    matrix_of<B> all_rows() { return rows_.rows(num_cols_); }
+    matrix_of<B, const value_type> all_rows() const { return rows_.rows(num_cols_); }
+    queue_part<B> part(index_t first, index_t count) const {
+        return {all_rows().slice(first, count), ids_.view().slice(first, count)};
+    }
+
+    void check_cols(std::string_view function, std::string_view argument, matrix_of<B, const value_type> keys) const {
+        if (keys.cols() != num_cols_) {
+            check::fail_shape(function, argument, "must have the columns of the queue, " + check::text(num_cols_),
+                              check::shape_text(keys.rows(), keys.cols()));
+        }
+    }
+
+    static void check_ids(std::string_view function, vector_of<B, const index_t> ids, index_t rows) {
+        check::optional_size(function, "ids", ids, rows);
+        if constexpr (std::is_same_v<space, host>) {
+            for (index_t i = 0; i < ids.size(); ++i) {
+                if (ids[i] < -1) {
+                    check::fail_argument(function, "ids", "must be at least -1",
+                                         check::text(ids[i]) + " at " + check::text(i));
+                }
+            }
+        }
+    }
+
+    void push_unchecked(B& be, matrix_of<B, const value_type> keys, vector_of<B, const index_t> ids) {
+        const index_t count = keys.rows();
+        // Rows that later ones of the same batch would overwrite are passed over; the position moves as if they had been written.
+        const index_t skipped = std::max<index_t>(0, count - capacity_);
+        index_t slot = (position_ + skipped) % capacity_;
+        for (index_t row = skipped; row < count;) {
+            const index_t length = std::min(count - row, capacity_ - slot);
+            copy_rows(be, keys.slice(row, length), all_rows().slice(slot, length));
+            if (ids.empty()) {
+                be.fill(ids_.view().slice(slot, length), index_t{-1});
+            } else {
+                be.copy(ids.slice(row, length), ids_.view().slice(slot, length));
+            }
+            row += length;
+            slot = (slot + length) % capacity_;
+        }
+        position_ = slot;
+        size_ = std::min(capacity_, size_ + count);
+        num_pushed_ += static_cast<std::uint64_t>(count);
+    }
+
+    static void copy_rows(B& be, matrix_of<B, const value_type> from, matrix_of<B> to) {
+        const index_t cols = to.cols();
+        if (from.rows() == 1 || from.stride() == cols) {
+            const vector_of<B, const value_type> values{from.data(), from.rows() * cols};
+            return be.copy(values, vector_of<B>{to.data(), to.rows() * cols});
+        }
+        for (index_t i = 0; i < from.rows(); ++i) {
+            be.copy(vector_of<B, const value_type>{from.row(i)}, vector_of<B>{to.row(i)});
+        }
+    }
+
+    void fill_randomly(B& be, std::uint64_t seed) {
+        constexpr index_t chunk = 256;
+        typename workspace<host>::scope scratch(be.host_scratch());
+        const auto row = scratch.template vector<double>(num_cols_);
+        const auto rows = scratch.template matrix<value_type>(std::min(chunk, capacity_), num_cols_);
+        for (index_t first = 0; first < capacity_; first += chunk) {
+            const auto part = rows.slice(0, std::min(chunk, capacity_ - first));
+            detail::random_unit_rows(part, first, seed, row);
+            const index_t values = part.rows() * num_cols_;
+            be.write(vector_view<const value_type>{part.data(), values},
+                     vector_of<B>{all_rows().row(first).data(), values});
+        }
+        be.fill(ids_.view(), index_t{-1});
+        size_ = capacity_;
+    }
+
+    index_t capacity_;
+    index_t num_cols_;
+    buffer<value_type, space> rows_; // (R, C)
+    buffer<index_t, space> ids_;     // (R,)
+    index_t size_ = 0;
+    index_t position_ = 0;
+    std::uint64_t num_pushed_ = 0;
+};
+
+} // namespace protonce::inline v0
