@@ -41,17 +41,16 @@ if(PROTONCE_NATIVE AND NOT CMAKE_CROSSCOMPILING)
     endif()
 endif()
 
-# protonce_missing(<what> <Debian package>): say what a part needs; an error when PROTONCE_STRICT is on.
+# protonce_missing(<what> <Debian package>): say what a part needs; left out, or an error when PROTONCE_STRICT is on.
 function(protonce_missing what package)
+    set(text "${what} needs the system package ${package}, which was not found")
     if(PROTONCE_STRICT)
-        set(mode FATAL_ERROR)
-    else()
-        set(mode WARNING)
+        message(FATAL_ERROR "${text}")
     endif()
-    message(${mode} "${what} needs the system package ${package}, which was not found; it is left out.")
+    message(STATUS "Left out: ${text}")
 endfunction()
 
-# The groups that the scripts build: `cmake --build <dir> --target tests`.
+# The groups that the scripts build: `cmake --build <dir> --target protonce_tests`.
 foreach(group IN ITEMS tests examples bench)
     add_custom_target(protonce_${group})
 endforeach()

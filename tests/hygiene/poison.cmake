@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+# cmake -Dcommand=<compiler>|<flag>|... -Dheaders=<header>|... -Dinclude_dir=<dir> -Doutput=<dir> -P poison.cmake
+# Writes prelude.hpp (every header that is not ours but that ours include) and everything.hpp (every header of ours),
+# then compiles the two poisoned units, links them and runs the program. The GNU dialect adds the macros `linux`, `unix`.
+
+string(REPLACE "|" ";" command "${command}")
+string(REPLACE "|" ";" headers "${headers}")
+set(foreign)
+set(everything "#pragma once\n")
+foreach(header IN LISTS headers)
+    string(APPEND everything "#include <${header}>\n")
+    file(STRINGS "${include_dir}/${header}" lines REGEX "^ *# *include *<")
+    foreach(line IN LISTS lines)
+        string(REGEX REPLACE ".*<([^>]+)>.*" "\\1" included "${line}")
+        if(NOT included MATCHES "^protonce/")
+            list(APPEND foreign "${included}")
+        endif()
+    endforeach()
+endforeach()
+list(REMOVE_DUPLICATES foreign)
+list(SORT foreign)
+set(prelude "#pragma once\n")
+foreach(included IN LISTS foreign)
+    string(APPEND prelude "#if __has_include(<${included}>)\n#include <${included}>\n#endif\n")
+endforeach()
+file(REMOVE_RECURSE "${output}")
+file(WRITE "${output}/prelude.hpp" "${prelude}")
+file(WRITE "${output}/everything.hpp" "${everything}")
+
+set(objects)
+foreach(unit IN ITEMS first second)
+    set(object "${output}/${unit}.o")
+    execute_process(COMMAND ${command} -std=gnu++20 "-I${output}" -c "${CMAKE_CURRENT_LIST_DIR}/poison_${unit}.cpp"
+                            -o "${object}"
+                    RESULT_VARIABLE status OUTPUT_VARIABLE text ERROR_VARIABLE text)
+    if(NOT status EQUAL 0)
+        string(SUBSTRING "${text}" 0 8000 text)
+        message(FATAL_ERROR "poison_${unit}.cpp does not compile:\n${text}")
+    endif()
+    list(APPEND objects "${object}")
+endforeach()
+execute_process(COMMAND ${command} ${objects} -o "${output}/program"
+                RESULT_VARIABLE status OUTPUT_VARIABLE text ERROR_VARIABLE text)
+if(NOT status EQUAL 0)
+    message(FATAL_ERROR "the two units do not link:\n${text}")
+endif()
+execute_process(COMMAND "${output}/program" RESULT_VARIABLE status)
+if(NOT status EQUAL 0)
+    message(FATAL_ERROR "the program of the two units ended with ${status}")
+endif()
