@@ -14,16 +14,16 @@
 namespace protonce::inline v0 {
 
 struct reference_options {
-    std::pmr::memory_resource* memory =
-        nullptr;              // of scratch and of what algorithms own; nullptr: std::pmr::get_default_resource()
-    bool check_finite = true; // algorithms refuse NaN and infinity in features
+    std::pmr::memory_resource* memory = nullptr; // of scratch and memory(); nullptr: the default resource
+    bool check_finite = true;                    // algorithms refuse NaN and infinity in features
 };
 
-/// The specification of every operation, in plain loops: one thread, sums in double in row order, each result rounded to T once. Slow, and
-/// what every other backend is compared with.
+/// The specification of every operation, in plain loops: one thread, sums in double in row order, each result rounded
+/// to T once. Slow, and what every other backend is compared with.
 ///
-/// nearest_row() compares distances in exact arithmetic. With NaN in, NaN comes out; NaN is never nearest, farthest or most similar
-/// while there is a number. Squares of double values must fit into double: |x| below 1e150, and rows shorter than 1e-150 count as zero.
+/// nearest_row() compares distances in exact arithmetic. With NaN in, NaN comes out; NaN is never nearest, farthest or
+/// most similar while there is a number. Squares of double values must fit into double: |x| below 1e150, and rows
+/// shorter than 1e-150 count as zero.
 template <real T>
 class reference_backend {
 public:
@@ -80,7 +80,7 @@ public:
         }
     }
 
-    /// With u = x / ||x||:  dL/dx = (g - (g.u) u) / ||x||,  g = dL/du; 0 where the norm is 0. `out` may be the view `gradient`.
+    /// With u = x / ||x||:  dL/dx = (g - (g.u) u) / ||x||,  g = dL/du; 0 where the norm is 0. `out` may be `gradient`.
     void normalize_rows_gradient(matrix_view<const T> unit, vector_view<const T> norms, matrix_view<const T> gradient,
                                  matrix_view<T> out) {
         for (index_t i = 0; i < unit.rows(); ++i) {
@@ -151,7 +151,7 @@ public:
         sum[0] = running;
     }
 
-    /// sum_k = sum of weight_i rows_i and count_k = sum of weight_i, over the rows i with label k. Empty weight: 1 a row.
+    /// sum_k = sum of weight_i rows_i and count_k = sum of weight_i, over the rows i with label k; no weight: all 1.
     void segment_sum(matrix_view<const T> rows, vector_view<const T> weight, vector_view<const label_t> assignment,
                      matrix_view<double> sum, vector_view<double> count) {
         for (index_t k = 0; k < sum.rows(); ++k) {
@@ -171,7 +171,7 @@ public:
         }
     }
 
-    /// sum_k = sum of weight_i map(values_i) and count_k = sum of weight_i, over the rows i with label k. Empty weight: 1 a row.
+    /// sum_k = sum of weight_i map(values_i) and count_k = sum of weight_i, over the rows i with label k; no weight: 1.
     void segment_scalar_sum(vector_view<const double> values, scalar_map map, vector_view<const T> weight,
                             vector_view<const label_t> assignment, vector_view<double> sum, vector_view<double> count) {
         fill(sum, 0.0);
@@ -187,7 +187,7 @@ public:
         }
     }
 
-    /// Lowest row of the largest value among those with label k and positive weight, NaN passed over; -1 if there is none.
+    /// Lowest row of the largest value with label k and positive weight, NaN passed over; -1 if there is none.
     index_t farthest_in_segment(vector_view<const double> values, vector_view<const T> weight,
                                 vector_view<const label_t> assignment, label_t k) {
         index_t best = -1;
@@ -200,7 +200,7 @@ public:
         return best;
     }
 
-    /// rows_l: first row where the running sum of values_i weight_i exceeds uniform_l * total; -1 if the total is 0 or not finite.
+    /// rows_l: first row whose running sum of values_i weight_i exceeds uniform_l * total; total 0 or not finite: -1.
     void draw_weighted(vector_view<const double> values, vector_view<const T> weight, vector_view<const double> uniform,
                        vector_view<index_t> rows) {
         reference_detail::draw_weighted(values, weight, uniform, rows);
@@ -208,8 +208,8 @@ public:
 
     row_index index_rows(matrix_view<const T> features, bool /*may_centre*/) { return {features}; }
 
-    /// Nearest centroid in exact arithmetic, lowest number among equals, and the squared distance to it. A row that holds NaN or infinity:
-    /// label 0, distance NaN. `squared_distance` may be empty.
+    /// Nearest centroid in exact arithmetic, lowest number among equals, and the squared distance to it. A row that
+    /// holds NaN or infinity: label 0, distance NaN. `squared_distance` may be empty.
     void nearest_row(row_index& index, matrix_view<const T> centroids, vector_view<label_t> assignment,
                      vector_view<double> squared_distance) {
         for (index_t i = 0; i < index.features.rows(); ++i) {
@@ -243,8 +243,8 @@ public:
         }
     }
 
-    /// The k = rows.cols() <= bank.rows() rows of the bank with the largest inner products, compared in double: descending, lowest row
-    /// first among equals, NaN last.
+    /// The k = rows.cols() <= bank.rows() rows of the bank with the largest inner products, compared in double:
+    /// descending, lowest row first among equals, NaN last.
     void top_rows(matrix_view<const T> queries, matrix_view<const T> bank, matrix_view<label_t> rows,
                   matrix_view<T> similarity) {
         workspace<host>::scope scope(scratch_);

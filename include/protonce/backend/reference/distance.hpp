@@ -27,8 +27,8 @@ bool all_finite(vector_view<const T> x) {
     return true;
 }
 
-/// Squares of differences, never x^2 - 2 x c + c^2: that form cancels for points far from the origin. A point that holds NaN or infinity
-/// is at distance NaN from every other.
+/// Squares of differences, never x^2 - 2 x c + c^2: that form cancels for points far from the origin. A point that
+/// holds NaN or infinity is at distance NaN from every other.
 template <class T>
 double squared_distance(vector_view<const T> x, vector_view<const T> c) {
     double sum = 0;
@@ -45,12 +45,13 @@ inline double smaller(double a, double b) {
     return b < a || b != b ? b : a;
 }
 
-/// Number of the nearest centroid in exact arithmetic, lowest among equals. A centroid at distance NaN is never nearer; if there is no
-/// other, the answer is 0.
+/// Number of the nearest centroid in exact arithmetic, lowest among equals. A centroid at distance NaN is never nearer;
+/// if there is no other, the answer is 0.
 template <class T>
 index_t nearest_centroid(vector_view<const T> x, matrix_view<const T> centroids) {
-    // Each rounded distance d is within (1 +- error) d plus `tiny` of the exact one: one rounding for the difference, doubled by squaring,
-    // one for the square, C for the sum; the factor 2 pays for the higher orders and for the comparison itself. Squares may underflow.
+    // Each rounded distance d is within (1 +- error) d plus `tiny` of the exact one: one rounding for the difference,
+    // doubled by squaring, one for the square, C for the sum; the factor 2 pays for the higher orders and for the
+    // comparison itself. Squares may underflow.
     constexpr double unit = std::numeric_limits<double>::epsilon() / 2;
     const double error = 2 * unit * static_cast<double>(x.size() + 4);
     const double tiny = std::numeric_limits<double>::min() * static_cast<double>(x.size());

@@ -10,8 +10,8 @@
 
 namespace protonce::inline v0::reference_detail {
 
-/// rows_l: the first row where the running sum of values_i * weight_i, in row order, exceeds uniform_l * total. That row raised the sum, so its
-/// product is positive. -1 for every draw if the total is 0 or not finite.
+/// rows_l: the first row where the running sum of values_i * weight_i, in row order, exceeds uniform_l * total. That
+/// row raised the sum, so its product is positive. -1 for every draw if the total is 0 or not finite.
 template <class T>
 void draw_weighted(vector_view<const double> values, vector_view<const T> weight, vector_view<const double> uniform,
                    vector_view<index_t> rows) {
@@ -39,8 +39,9 @@ void draw_weighted(vector_view<const double> values, vector_view<const T> weight
     }
 }
 
-/// The columns of one ProtoNCE level: the distinct clusters of the batch, ascending, then min(R_p, P - distinct) of the other
-/// clusters. Those are numbered in ascending order, too; `random_permutation(key, P - distinct)` of 0, 1, 2, ... says which are taken.
+/// The columns of one ProtoNCE level: the distinct clusters of the batch, ascending, then min(R_p, P - distinct) of the
+/// other clusters. Those are numbered in ascending order, too; `random_permutation(key, P - distinct)` of 0, 1, 2, ...
+/// says which are taken.
 template <class T>
 void draw_columns(workspace<host>& scratch, vector_view<const label_t> own, index_t num_columns, index_t num_negatives,
                   const rng_key& key, column_draw<T, host> out) {

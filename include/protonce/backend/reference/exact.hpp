@@ -8,12 +8,14 @@
 
 namespace protonce::inline v0::reference_detail {
 
-/// Sum of products of finite doubles without any rounding: a fixed-point number that holds every bit a product can have.
+/// Sum of products of finite doubles without any rounding: a fixed-point number that holds every bit a product can
+/// have.
 ///
-/// A finite double is an integer of 53 bits times 2^e with -1074 <= e <= 971, so a product of two (one of them perhaps doubled) is an
-/// integer of 106 bits times 2^e with -2148 <= e <= 1943. Added at bit e + 2148, it is an integer below 2^4197. The digits are worth
-/// 2^32 each, and each product adds less than 2^34 to one of them, whatever its sign: 2^28 products fit before a digit of 63 bits could
-/// overflow. Integer arithmetic alone: flags such as -ffast-math cannot change it.
+/// A finite double is an integer of 53 bits times 2^e with -1074 <= e <= 971, so a product of two (one of them perhaps
+/// doubled) is an integer of 106 bits times 2^e with -2148 <= e <= 1943. Added at bit e + 2148, it is an integer below
+/// 2^4197. The digits are worth 2^32 each, and each product adds less than 2^34 to one of them, whatever its sign: 2^28
+/// products fit before a digit of 63 bits could overflow. Integer arithmetic alone: flags such as -ffast-math cannot
+/// change it.
 class exact_sum {
 public:
     /// Adds a * b * 2^scale, scale 0 or 1; negative: subtracts it. Both factors finite.
@@ -76,8 +78,8 @@ private:
     std::array<std::int64_t, 134> digits_{}; // highest used: (4091 + 64) / 32 + 2 = 131
 };
 
-/// Sign of ||x - a||^2 - ||x - b||^2 in exact arithmetic, for finite values: -1 if a is nearer, 0 at equal distance, 1 if b is nearer.
-/// The squares of x cancel: what is left is  sum_j  a_j^2 - 2 x_j a_j - b_j^2 + 2 x_j b_j.
+/// Sign of ||x - a||^2 - ||x - b||^2 in exact arithmetic, for finite values: -1 if a is nearer, 0 at equal distance, 1
+/// if b is nearer. The squares of x cancel: what is left is  sum_j  a_j^2 - 2 x_j a_j - b_j^2 + 2 x_j b_j.
 template <class T>
 int compare_distance(vector_view<const T> x, vector_view<const T> a, vector_view<const T> b) {
     exact_sum difference;

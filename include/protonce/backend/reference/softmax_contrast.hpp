@@ -10,156 +10,193 @@
 
 namespace protonce::inline v0::reference_detail {
 
-/// Writes or adds a sum, rounded once.
+/// How the members of a problem are read when some of them are empty.
 template <class T>
-void store(T& out, double sum, bool accumulate) {
-    out = static_cast<T>(accumulate ? static_cast<double>(out) + sum : sum);
-}
+struct contrast_reader {
+    const contrast<T, host>& in;
 
-/// One softmax problem (core/contrast.hpp) in double, row by row. Letters as there; p_ij = w_j e^{s_ij} / (the row's sum), and
-///
-///     dl_i/ds_ij = p_ij - [j is the positive],   ds_ij/dquery_i = columns_j / t_j,   ds_ij/dcolumns_j = query_i / t_j,   ds_ij/dt_j = -s_ij / t_j
-template <class T>
-void softmax_contrast(workspace<host>& scratch, const contrast<T, host>& problem) {
-    const auto& in = problem;
-    const index_t batch = in.query.rows();
-    const index_t width = in.query.cols();
-    const index_t pool = in.columns.rows();
-    const index_t used = in.column_id.empty()      ? pool
-                         : in.column_count.empty() ? in.column_id.size()
-                                                   : std::min(in.column_count[0], in.column_id.size());
-    const bool outside = !in.positive.empty(); // the positive is a column outside the pool
-    const bool same_gradient = !in.grad_columns.empty() && in.grad_columns.data() == in.grad_query.data();
+    bool positive_is_outside() const { return !in.positive.empty(); }
+    bool takes_part(index_t i) const { return positive_is_outside() || in.own[i] >= 0; }
+    bool is_positive(index_t i, index_t p) const { return !positive_is_outside() && in.own[i] == p; }
 
-    const auto column = [&](index_t j) { return in.column_id.empty() ? j : in.column_id[j]; };
-    const auto temperature_of = [&](index_t p) {
-        return static_cast<double>(in.temperature[in.temperature.size() == 1 ? 0 : p]);
-    };
-    const auto left_out = [&](index_t i, index_t p) {
+    index_t num_used() const {
+        if (in.column_id.empty()) {
+            return in.columns.rows();
+        }
+        return in.column_count.empty() ? in.column_id.size() : std::min(in.column_count[0], in.column_id.size());
+    }
+    index_t pool_row(index_t j) const { return in.column_id.empty() ? j : in.column_id[j]; }
+    bool left_out(index_t i, index_t p) const {
         if (!in.self.empty() && in.self[i] == p) {
             return true;
         }
-        const bool positive = !outside && in.own[i] == p;
-        return !in.row_group.empty() && in.row_group[i] >= 0 && in.row_group[i] == in.pool_group[p] && !positive;
+        const bool same_group = !in.row_group.empty() && in.row_group[i] >= 0 && in.row_group[i] == in.pool_group[p];
+        return same_group && !is_positive(i, p);
+    }
+
+    double temperature(index_t p) const { return in.temperature[in.temperature.size() == 1 ? 0 : p]; }
+    double log_weight(index_t j) const { return in.log_weight.empty() ? 0.0 : in.log_weight[j]; }
+    double row_scale(index_t i) const {
+        return in.row_scale.empty() ? 1.0 : in.row_scale[in.row_scale.size() == 1 ? 0 : i];
+    }
+};
+
+/// The softmax of one row: p_ij = w_j e^{s_ij - largest} / sum.
+struct row_softmax {
+    double positive_logit = 0;
+    double largest = -std::numeric_limits<double>::infinity(); // of s_ij + ln w_j
+    double sum = 0;
+    double top1 = 0;
+};
+
+/// \param logit  (J,)  overwritten: s_ij where column j is in the sum of row i
+template <class T>
+row_softmax contrast_forward(const contrast_reader<T>& read, index_t i, vector_view<double> logit) {
+    const auto query = read.in.query.row(i);
+    const bool outside = read.positive_is_outside();
+    row_softmax out;
+
+    // First loop: logits, each computed once, and the maximum.
+    if (outside) {
+        out.positive_logit = inner_product(query, read.in.positive.row(i)) / read.temperature(0);
+        out.largest = out.positive_logit;
+    }
+    for (index_t j = 0; j < logit.size(); ++j) {
+        const index_t p = read.pool_row(j);
+        if (read.left_out(i, p)) {
+            continue;
+        }
+        logit[j] = inner_product(query, read.in.columns.row(p)) / read.temperature(p);
+        out.largest = std::max(out.largest, logit[j] + read.log_weight(j));
+        if (read.is_positive(i, p)) {
+            out.positive_logit = logit[j];
+        }
+    }
+
+    // Second loop: the sum, shifted by the maximum so that no exponential overflows, and the rank of the positive.
+    out.sum = outside ? std::exp(out.positive_logit - out.largest) : 0;
+    index_t larger = 0;
+    index_t equal = outside ? 1 : 0;
+    for (index_t j = 0; j < logit.size(); ++j) {
+        if (!read.left_out(i, read.pool_row(j))) {
+            out.sum += std::exp(logit[j] + read.log_weight(j) - out.largest);
+            larger += logit[j] > out.positive_logit ? 1 : 0;
+            equal += logit[j] == out.positive_logit ? 1 : 0;
+        }
+    }
+    const bool is_number = out.sum == out.sum;
+    out.top1 = !is_number ? out.sum : larger > 0 ? 0 : 1 / static_cast<double>(equal);
+    return out;
+}
+
+/// Sums of gradients in double. An empty one is not wanted.
+struct contrast_sums {
+    vector_view<double> query;       // (C,) of the present row
+    vector_view<double> positive;    // (C,) of the present row
+    matrix_view<double> columns;     // (P, C)
+    vector_view<double> temperature; // (1,) or (P,)
+};
+
+/// Adds the gradients of row i:
+///
+///     dl_i/ds_ij = p_ij - [j is the positive],   ds_ij/dquery_i   = columns_j / t_j,
+///     ds_ij/dt_j = -s_ij / t_j,                  ds_ij/dcolumns_j = query_i / t_j
+template <class T>
+void contrast_backward(const contrast_reader<T>& read, index_t i, vector_view<const double> logit,
+                       const row_softmax& row, const contrast_sums& sums) {
+    const auto query = read.in.query.row(i);
+    const auto add = [](vector_view<double> sum, double factor, vector_view<const T> values) {
+        for (index_t c = 0; c < sum.size(); ++c) {
+            sum[c] += factor * static_cast<double>(values[c]);
+        }
+    };
+    const auto add_logit = [&](double s, double by_logit, index_t p, vector_view<const T> key,
+                               vector_view<double> by_key) {
+        const double factor = by_logit / read.temperature(p);
+        add(sums.query, factor, key);
+        add(by_key, factor, query);
+        if (!sums.temperature.empty()) {
+            sums.temperature[sums.temperature.size() == 1 ? 0 : p] -= factor * s;
+        }
     };
 
-    // Sums over rows: kept in double until every row is done.
+    if (read.positive_is_outside()) {
+        const double probability = std::exp(row.positive_logit - row.largest) / row.sum;
+        const double by_logit = read.row_scale(i) * (probability - 1);
+        add_logit(row.positive_logit, by_logit, 0, read.in.positive.row(i), sums.positive);
+    }
+    for (index_t j = 0; j < logit.size(); ++j) {
+        const index_t p = read.pool_row(j);
+        if (read.left_out(i, p)) {
+            continue;
+        }
+        const double probability = std::exp(logit[j] + read.log_weight(j) - row.largest) / row.sum;
+        const double by_logit = read.row_scale(i) * (probability - (read.is_positive(i, p) ? 1 : 0));
+        const auto by_key = sums.columns.empty() ? vector_view<double>{} : sums.columns.row(p);
+        add_logit(logit[j], by_logit, p, read.in.columns.row(p), by_key);
+    }
+}
+
+/// Writes or adds sums, each rounded once.
+template <class T>
+void store(vector_view<T> out, vector_view<const double> sum, bool accumulate) {
+    for (index_t c = 0; c < out.size(); ++c) {
+        out[c] = static_cast<T>(accumulate ? static_cast<double>(out[c]) + sum[c] : sum[c]);
+    }
+}
+
+/// One softmax problem (core/contrast.hpp) in double, row by row.
+template <class T>
+void softmax_contrast(workspace<host>& scratch, const contrast<T, host>& problem) {
+    const contrast_reader<T> read{problem};
+    const index_t width = problem.query.cols();
+    const bool same_gradient = !problem.grad_query.empty() && problem.grad_columns.data() == problem.grad_query.data();
+    const auto fill_zero = [](vector_view<double> values) { std::fill(values.begin(), values.end(), 0.0); };
+
     workspace<host>::scope scope(scratch);
-    auto logit = scope.vector<double>(used);      // of one row
-    auto query_sum = scope.vector<double>(width); // of one row
-    auto column_sum = scope.matrix<double>(in.grad_columns.rows(), width);
-    auto temperature_sum = scope.vector<double>(in.grad_temperature.size());
-    std::fill_n(column_sum.data(), column_sum.rows() * width, 0.0);
-    std::fill(temperature_sum.begin(), temperature_sum.end(), 0.0);
+    const auto logit = scope.vector<double>(read.num_used()); // of the present row
+    contrast_sums sums{.query = scope.vector<double>(problem.grad_query.empty() ? 0 : width),
+                       .positive = scope.vector<double>(problem.grad_positive.empty() ? 0 : width),
+                       .columns = scope.matrix<double>(problem.grad_columns.rows(), width),
+                       .temperature = scope.vector<double>(problem.grad_temperature.size())};
+    for (index_t p = 0; p < sums.columns.rows(); ++p) {
+        fill_zero(sums.columns.row(p));
+    }
+    fill_zero(sums.temperature);
 
-    for (index_t i = 0; i < batch; ++i) {
-        const auto query = in.query.row(i);
-        const bool takes_part = outside || in.own[i] >= 0;
-        double loss = 0;
-        double log_sum = 0;
-        double top1 = 0;
-        std::fill(query_sum.begin(), query_sum.end(), 0.0);
-        if (!in.grad_positive.empty() && !in.accumulate) {
-            std::fill_n(in.grad_positive.row(i).data(), width, T{});
+    for (index_t i = 0; i < problem.query.rows(); ++i) {
+        if (same_gradient) {
+            sums.query = sums.columns.row(i); // one gradient with two parts
+        } else {
+            fill_zero(sums.query);
+        }
+        fill_zero(sums.positive);
+        row_softmax row{.largest = 0, .sum = 1}; // a row that takes no part: loss, top-1, log_sum and gradients 0
+        if (read.takes_part(i)) {
+            row = contrast_forward(read, i, logit);
+            contrast_backward(read, i, logit, row, sums);
         }
 
-        if (takes_part) {
-            // First loop: logits, each computed once, and their maximum with weights.
-            double positive_logit = 0;
-            double largest = -std::numeric_limits<double>::infinity();
-            if (outside) {
-                positive_logit = inner_product(query, in.positive.row(i)) / temperature_of(0);
-                largest = positive_logit;
-            }
-            const auto log_weight = [&](index_t j) {
-                return in.log_weight.empty() ? 0.0 : static_cast<double>(in.log_weight[j]);
-            };
-            for (index_t j = 0; j < used; ++j) {
-                const index_t p = column(j);
-                if (left_out(i, p)) {
-                    continue;
-                }
-                logit[j] = inner_product(query, in.columns.row(p)) / temperature_of(p);
-                largest = std::max(largest, logit[j] + log_weight(j));
-                if (!outside && in.own[i] == p) {
-                    positive_logit = logit[j];
-                }
-            }
-
-            // Second loop: the sum, shifted by the maximum so that no exponential overflows, and the rank of the positive.
-            double sum = outside ? std::exp(positive_logit - largest) : 0;
-            index_t larger = 0;
-            index_t equal = outside ? 1 : 0;
-            for (index_t j = 0; j < used; ++j) {
-                if (!left_out(i, column(j))) {
-                    sum += std::exp(logit[j] + log_weight(j) - largest);
-                    larger += logit[j] > positive_logit ? 1 : 0;
-                    equal += logit[j] == positive_logit ? 1 : 0;
-                }
-            }
-            log_sum = largest + std::log(sum);
-            loss = std::log(sum) + (largest - positive_logit);
-            top1 = sum != sum ? sum : larger > 0 ? 0 : 1 / static_cast<double>(equal);
-
-            // Gradients: one term for each logit.
-            const double scale =
-                in.row_scale.empty() ? 1 : static_cast<double>(in.row_scale[in.row_scale.size() == 1 ? 0 : i]);
-            const auto add_term = [&](double by_logit, double s, double t, vector_view<const T> key, index_t p) {
-                for (index_t c = 0; c < width; ++c) {
-                    query_sum[c] += by_logit / t * static_cast<double>(key[c]);
-                }
-                if (!temperature_sum.empty()) {
-                    temperature_sum[temperature_sum.size() == 1 ? 0 : p] -= by_logit * s / t;
-                }
-            };
-            if (outside) {
-                const double by_logit = scale * (std::exp(positive_logit - largest) / sum - 1);
-                add_term(by_logit, positive_logit, temperature_of(0), in.positive.row(i), 0);
-                for (index_t c = 0; c < width && !in.grad_positive.empty(); ++c) {
-                    store(in.grad_positive(i, c), by_logit / temperature_of(0) * static_cast<double>(query[c]),
-                          in.accumulate);
-                }
-            }
-            for (index_t j = 0; j < used; ++j) {
-                const index_t p = column(j);
-                if (left_out(i, p)) {
-                    continue;
-                }
-                const double hit = !outside && in.own[i] == p ? 1 : 0;
-                const double by_logit = scale * (std::exp(logit[j] + log_weight(j) - largest) / sum - hit);
-                add_term(by_logit, logit[j], temperature_of(p), in.columns.row(p), p);
-                for (index_t c = 0; c < width && !column_sum.empty(); ++c) {
-                    column_sum(p, c) += by_logit / temperature_of(p) * static_cast<double>(query[c]);
-                }
-            }
+        if (!problem.loss.empty()) {
+            problem.loss[i] = static_cast<T>(std::log(row.sum) + (row.largest - row.positive_logit));
         }
-
-        if (!in.loss.empty()) {
-            in.loss[i] = static_cast<T>(loss);
+        if (!problem.log_sum.empty()) {
+            problem.log_sum[i] = static_cast<T>(row.largest + std::log(row.sum));
         }
-        if (!in.log_sum.empty()) {
-            in.log_sum[i] = static_cast<T>(log_sum);
+        if (!problem.top1.empty()) {
+            problem.top1[i] = static_cast<T>(row.top1);
         }
-        if (!in.top1.empty()) {
-            in.top1[i] = static_cast<T>(top1);
+        if (!problem.grad_query.empty() && !same_gradient) {
+            store<T>(problem.grad_query.row(i), sums.query, problem.accumulate);
         }
-        for (index_t c = 0; c < width && !in.grad_query.empty(); ++c) {
-            if (same_gradient) {
-                column_sum(i, c) += query_sum[c];
-            } else {
-                store(in.grad_query(i, c), query_sum[c], in.accumulate);
-            }
+        if (!problem.grad_positive.empty()) {
+            store<T>(problem.grad_positive.row(i), sums.positive, problem.accumulate);
         }
     }
-
-    for (index_t p = 0; p < column_sum.rows(); ++p) {
-        for (index_t c = 0; c < width; ++c) {
-            store(in.grad_columns(p, c), column_sum(p, c), in.accumulate);
-        }
+    for (index_t p = 0; p < sums.columns.rows(); ++p) {
+        store<T>(problem.grad_columns.row(p), sums.columns.row(p), problem.accumulate);
     }
-    for (index_t p = 0; p < temperature_sum.size(); ++p) {
-        store(in.grad_temperature[p], temperature_sum[p], in.accumulate);
-    }
+    store<T>(problem.grad_temperature, sums.temperature, problem.accumulate);
 }
 
 } // namespace protonce::inline v0::reference_detail
