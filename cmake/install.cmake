@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 
 set(protonce_package_dir "${CMAKE_INSTALL_DATADIR}/cmake/protonce")
 
-install(DIRECTORY include/protonce DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp")
+install(DIRECTORY include/protonce DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(TARGETS protonce EXPORT protonce_targets)
 install(EXPORT protonce_targets NAMESPACE protonce:: FILE protonceTargets.cmake DESTINATION "${protonce_package_dir}")
 

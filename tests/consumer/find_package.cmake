@@ -22,7 +22,7 @@ foreach(file IN LISTS package_files)
     endforeach()
 endforeach()
 
-file(GLOB_RECURSE sources RELATIVE "${source_dir}/include" "${source_dir}/include/*.hpp")
+file(GLOB_RECURSE sources RELATIVE "${source_dir}/include" "${source_dir}/include/*")
 foreach(header IN LISTS sources)
     if(NOT EXISTS "${moved}/include/${header}")
         message(FATAL_ERROR "${header} was not installed")
