@@ -26,11 +26,14 @@ struct ema_pair {
 namespace detail {
 template <backend B>
 void check_ema_pair(B& be, std::size_t number, const ema_pair<B>& pair) {
-    const std::string name = "parameters[" + std::to_string(number) + "]";
-    check::given("ema", name + ".average", pair.average);
-    check::size("ema", name + ".value", pair.value, pair.average.size());
+    const auto name = [number](const char* member) { return "parameters[" + std::to_string(number) + "]." + member; };
+    const bool is_given = pair.average.size() > 0 && pair.average.data() != nullptr && pair.value.data() != nullptr;
+    if (!is_given || pair.value.size() != pair.average.size()) {
+        check::given("ema", name("average"), pair.average);
+        check::size("ema", name("value"), pair.value, pair.average.size());
+    }
     if (be.check_finite() && be.first_nonfinite_row({pair.value.data(), 1, pair.value.size()}) >= 0) {
-        check::fail_argument("ema", name + ".value", "must be finite everywhere", "NaN or infinity");
+        check::fail_argument("ema", name("value"), "must be finite everywhere", "NaN or infinity");
     }
 }
 } // namespace detail

@@ -184,7 +184,7 @@ public:
 
 private:
     using space = typename B::space;
-    static constexpr index_t max_size = std::numeric_limits<index_t>::max();
+    static constexpr index_t max_size = (std::numeric_limits<index_t>::max)();
 
     matrix_of<B> all_rows() { return rows_.rows(num_cols_); }
     matrix_of<B, const value_type> all_rows() const { return rows_.rows(num_cols_); }
@@ -214,10 +214,10 @@ private:
     void push_unchecked(B& be, matrix_of<B, const value_type> keys, vector_of<B, const index_t> ids) {
         const index_t count = keys.rows();
         // Rows that later ones of the same batch would overwrite are passed over; the position moves as if they had been written.
-        const index_t skipped = std::max<index_t>(0, count - capacity_);
+        const index_t skipped = (std::max<index_t>)(0, count - capacity_);
         index_t slot = (position_ + skipped) % capacity_;
         for (index_t row = skipped; row < count;) {
-            const index_t length = std::min(count - row, capacity_ - slot);
+            const index_t length = (std::min)(count - row, capacity_ - slot);
             copy_rows(be, keys.slice(row, length), all_rows().slice(slot, length));
             if (ids.empty()) {
                 be.fill(ids_.view().slice(slot, length), index_t{-1});
@@ -228,7 +228,7 @@ private:
             slot = (slot + length) % capacity_;
         }
         position_ = slot;
-        size_ = std::min(capacity_, size_ + count);
+        size_ = (std::min)(capacity_, size_ + count);
         num_pushed_ += static_cast<std::uint64_t>(count);
     }
 
@@ -247,9 +247,9 @@ private:
         constexpr index_t chunk = 256;
         typename workspace<host>::scope scratch(be.host_scratch());
         const auto row = scratch.template vector<double>(num_cols_);
-        const auto rows = scratch.template matrix<value_type>(std::min(chunk, capacity_), num_cols_);
+        const auto rows = scratch.template matrix<value_type>((std::min)(chunk, capacity_), num_cols_);
         for (index_t first = 0; first < capacity_; first += chunk) {
-            const auto part = rows.slice(0, std::min(chunk, capacity_ - first));
+            const auto part = rows.slice(0, (std::min)(chunk, capacity_ - first));
             detail::random_unit_rows(part, first, seed, row);
             const index_t values = part.rows() * num_cols_;
             be.write(vector_view<const value_type>{part.data(), values},
