@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/backend/cpu/draws.hpp>
+#include <protonce/backend/cpu/kernels.hpp>
+#include <protonce/backend/cpu/row_index.hpp>
+#include <protonce/backend/cpu/segments.hpp>
+#include <protonce/backend/cpu/softmax_contrast.hpp>
+#include <protonce/backend/cpu/top_rows.hpp>
+#include <protonce/core/backend.hpp>
+#include <protonce/core/parallel.hpp>
+
+#include <cmath>
+#include <memory_resource>
+#include <span>
+#include <type_traits>
+
+namespace protonce::inline v0 {
+
+struct cpu_options {
+    int threads = 0;                             // workers; 0: as many as OpenMP says at each call (1 where OpenMP is off)
+    executor own_threads{};                      // the caller's own threads instead of OpenMP's
+    std::pmr::memory_resource* memory = nullptr; // of scratch, and what memory() hands out; nullptr: the default resource
+    bool check_finite = true;                    // algorithms refuse NaN and infinity in features
+};
+
+/// The processor, for speed. Every operation is specified by reference_backend; this one differs by rounding only:
+/// nearest_row() compares x.c - ||c||^2/2 of centred values, one chain of multiply-adds a pair in T, and losses keep tiles of logits in T.
+/// Kernels for AVX2 and AVX-512 are chosen at run time; other processors get the portable ones.
+///
+/// Results are bitwise the same for any number of threads. One object serves one thread at a time.
+/// Scratch: N x C values for K-means, and what `docs/backends.md` states for the losses; kept for the next call.
+template <real T, class Threads> class basic_cpu_backend {
+public:
+    using value_type = T;
+    using space = host;
+    using row_index = detail::cpu::row_index<T, Threads>;
+
+    /// \throws argument_error  threads is negative
+    explicit basic_cpu_backend(cpu_options options = {})
+        : memory_(options.memory != nullptr ? options.memory : std::pmr::get_default_resource()), scratch_(memory_),
+          team_((check::at_least("cpu_backend", "threads", options.threads, 0), options.threads), options.own_threads),
+          kernel_(detail::cpu::kernels<T>(detail::cpu::widest_instruction_set())), check_finite_(options.check_finite) {}
+
+    std::pmr::memory_resource* memory() const { return memory_; }
+    workspace<host>& scratch() { return scratch_; }
+    workspace<host>& host_scratch() { return scratch_; }
+    bool check_finite() const { return check_finite_; }
+    const thread_team<Threads>& team() const { return team_; }
+
+    /// For tests and measurements: kernels of a narrower instruction set than the processor's.
+    void use(detail::cpu::instruction_set set) { kernel_ = detail::cpu::kernels<T>(set); }
+
+    template <class U> void copy(vector_view<const std::type_identity_t<U>> from, vector_view<U> to) {
+        std::copy(from.begin(), from.end(), to.begin());
+    }
+    template <class U> void fill(vector_view<U> to, std::type_identity_t<U> value) { std::fill(to.begin(), to.end(), value); }
+    template <class U> void read(vector_view<const std::type_identity_t<U>> from, vector_view<U> to) { copy(from, to); }
+    template <class U> void write(vector_view<const std::type_identity_t<U>> from, vector_view<U> to) { copy(from, to); }
+
+    void row_norms(matrix_view<const T> rows, vector_view<T> norms) {
+        each_row(rows.rows(), [&](index_t i) { norms[i] = static_cast<T>(norm(rows.row(i))); });
+    }
+
+    void normalize_rows(matrix_view<const T> rows, matrix_view<T> unit, vector_view<T> norms) {
+        each_row(rows.rows(), [&](index_t i) {
+            const double length = norm(rows.row(i));
+            for (index_t j = 0; j < rows.cols(); ++j) {
+                unit(i, j) = length == 0 ? T(0) : static_cast<T>(static_cast<double>(rows(i, j)) / length);
+            }
+            if (!norms.empty()) { norms[i] = static_cast<T>(length); }
+        });
+    }
+
+    // d/dx of u = x / ||x||:  (g - (g.u) u) / ||x||
+    void normalize_rows_gradient(matrix_view<const T> unit, vector_view<const T> norms, matrix_view<const T> gradient,
+                                 matrix_view<T> out) {
+        each_row(unit.rows(), [&](index_t i) {
+            const double along = dot(gradient.row(i), unit.row(i));
+            const double length = static_cast<double>(norms[i]);
+            for (index_t j = 0; j < unit.cols(); ++j) {
+                const double across = static_cast<double>(gradient(i, j)) - along * static_cast<double>(unit(i, j));
+                out(i, j) = length == 0 ? T(0) : static_cast<T>(across / length);
+            }
+        });
+    }
+
+    void gather_rows(matrix_view<const T> from, vector_view<const index_t> ids, matrix_view<T> to) {
+        each_row(ids.size(), [&](index_t i) { copy(from.row(ids[i]), to.row(i)); });
+    }
+
+    void scatter_rows(matrix_view<const T> from, vector_view<const index_t> ids, matrix_view<T> to) {
+        each_row(ids.size(), [&](index_t i) { copy(from.row(i), to.row(ids[i])); });
+    }
+
+    void gather_labels(vector_view<const label_t> from, vector_view<const index_t> ids, vector_view<label_t> to) {
+        for (index_t i = 0; i < ids.size(); ++i) { to[i] = from[ids[i]]; }
+    }
+
+    void axpby(double a, vector_view<const T> x, double b, vector_view<T> y) {
+        constexpr index_t block = 1 << 14;
+        team_.for_each(detail::cpu::ceil_div(x.size(), block), [&](index_t task) {
+            const index_t last = std::min(x.size(), (task + 1) * block);
+            for (index_t i = task * block; i < last; ++i) {
+                const double scaled = a * static_cast<double>(x[i]);
+                y[i] = static_cast<T>(b == 0 ? scaled : scaled + b * static_cast<double>(y[i]));
+            }
+        });
+    }
+
+    void mean_rows(matrix_view<const double> sum, vector_view<const double> count, matrix_view<T> mean) {
+        each_row(sum.rows(), [&](index_t k) {
+            for (index_t j = 0; j < sum.cols() && count[k] != 0; ++j) { mean(k, j) = static_cast<T>(sum(k, j) / count[k]); }
+        });
+    }
+
+    index_t first_nonfinite_row(matrix_view<const T> rows) {
+        using detail::cpu::task_rows;
+        const index_t tasks = detail::cpu::ceil_div(rows.rows(), task_rows);
+        workspace<host>::scope scope(scratch_);
+        auto found = scope.vector<index_t>(tasks);
+        team_.for_each(tasks, [&](index_t task) {
+            found[task] = -1;
+            const index_t last = std::min(rows.rows(), (task + 1) * task_rows);
+            for (index_t i = task * task_rows; i < last && found[task] < 0; ++i) {
+                bool finite = true;
+                for (const T x : rows.row(i)) { finite = finite && check::is_finite(x); }
+                if (!finite) { found[task] = i; }
+            }
+        });
+        for (const index_t i : found) {
+            if (i >= 0) { return i; }
+        }
+        return -1;
+    }
+
+    template <class U> void total(vector_view<U> values, vector_view<double> sum) {
+        double running = 0;
+        for (const U value : values) { running += static_cast<double>(value); }
+        sum[0] = running;
+    }
+
+    void segment_sum(matrix_view<const T> rows, vector_view<const T> weight, vector_view<const label_t> assignment,
+                     matrix_view<double> sum, vector_view<double> count) {
+        detail::cpu::segment_sum(scratch_, team_, rows, weight, assignment, sum, count);
+    }
+
+    void segment_scalar_sum(vector_view<const double> values, scalar_map map, vector_view<const T> weight,
+                            vector_view<const label_t> assignment, vector_view<double> sum, vector_view<double> count) {
+        detail::cpu::segment_scalar_sum(values, map, weight, assignment, sum, count);
+    }
+
+    index_t farthest_in_segment(vector_view<const double> values, vector_view<const T> weight,
+                                vector_view<const label_t> assignment, label_t k) {
+        index_t best = -1;
+        for (index_t i = 0; i < values.size(); ++i) {
+            const bool counts = assignment[i] == k && (weight.empty() || weight[i] > 0) && values[i] == values[i];
+            if (counts && (best < 0 || values[i] > values[best])) { best = i; }
+        }
+        return best;
+    }
+
+    void draw_weighted(vector_view<const double> values, vector_view<const T> weight, vector_view<const double> uniform,
+                       vector_view<index_t> rows) {
+        detail::cpu::draw_weighted(scratch_, team_, values, weight, uniform, rows);
+    }
+
+    row_index index_rows(matrix_view<const T> features, bool may_centre) {
+        return row_index(scratch_, team_, kernel_, features, may_centre);
+    }
+
+    void nearest_row(row_index& index, matrix_view<const T> centroids, vector_view<label_t> assignment,
+                     vector_view<double> squared_distance) {
+        index.nearest(centroids, assignment, squared_distance);
+    }
+
+    void candidate_potential(row_index& index, matrix_view<const T> candidates, vector_view<const T> weight,
+                             vector_view<const double> least, vector_view<double> potential) {
+        workspace<host>::scope scope(scratch_);
+        auto part = scope.matrix<double>(index.tasks(), candidates.rows());
+        for (index_t task = 0; task < part.rows(); ++task) { fill(part.row(task), 0.0); }
+        index.squared_distances(candidates, [&](index_t task, index_t i, const double* distance) {
+            const double w = weight.empty() ? 1.0 : static_cast<double>(weight[i]);
+            for (index_t l = 0; l < candidates.rows(); ++l) {
+                part(task, l) += w * (distance[l] < least[i] ? distance[l] : least[i]);
+            }
+        });
+        fill(potential, 0.0);
+        for (index_t task = 0; task < part.rows(); ++task) {
+            for (index_t l = 0; l < candidates.rows(); ++l) { potential[l] += part(task, l); }
+        }
+    }
+
+    void relax_nearest(row_index& index, matrix_view<const T> candidate, vector_view<double> least) {
+        index.squared_distances(candidate, [&](index_t, index_t i, const double* distance) {
+            if (distance[0] < least[i]) { least[i] = distance[0]; }
+        });
+    }
+
+    void top_rows(matrix_view<const T> queries, matrix_view<const T> bank, matrix_view<label_t> rows, matrix_view<T> similarity) {
+        detail::cpu::top_rows(scratch_, team_, kernel_, queries, bank, rows, similarity);
+    }
+
+    void softmax_contrast(std::span<const contrast<T, host>> problems) {
+        for (const auto& problem : problems) {
+            detail::cpu::softmax_problem<T, Threads>(scratch_, team_, kernel_, problem).run();
+        }
+    }
+
+    void draw_columns(vector_view<const label_t> own, index_t pool, index_t num_negatives, rng_key key, column_draw<T, host> out) {
+        detail::cpu::draw_columns(scratch_, own, pool, num_negatives, key, out);
+    }
+
+private:
+    template <class F> void each_row(index_t rows, const F& body) {
+        using detail::cpu::task_rows;
+        team_.for_each(detail::cpu::ceil_div(rows, task_rows), [&](index_t task) {
+            const index_t last = std::min(rows, (task + 1) * task_rows);
+            for (index_t i = task * task_rows; i < last; ++i) { body(i); }
+        });
+    }
+    static double dot(vector_view<const T> a, vector_view<const T> b) {
+        double sum = 0;
+        for (index_t j = 0; j < a.size(); ++j) { sum += static_cast<double>(a[j]) * static_cast<double>(b[j]); }
+        return sum;
+    }
+    static double norm(vector_view<const T> a) { return std::sqrt(dot(a, a)); }
+
+    std::pmr::memory_resource* memory_;
+    workspace<host> scratch_;
+    thread_team<Threads> team_;
+    detail::cpu::kernel_table<T> kernel_;
+    bool check_finite_;
+};
+
+// The threading mode is in the name, so that units compiled with and without OpenMP link into one program.
+#ifdef _OPENMP
+inline namespace openmp_mode {
+template <real T> using cpu_backend = basic_cpu_backend<T, default_threads>;
+}
+#else
+inline namespace serial_mode {
+template <real T> using cpu_backend = basic_cpu_backend<T, default_threads>;
+}
+#endif
+
+static_assert(backend<basic_cpu_backend<float, serial_threads>> && backend<basic_cpu_backend<double, serial_threads>>);
+
+} // namespace protonce::inline v0

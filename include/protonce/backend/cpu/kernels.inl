@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+// Included by kernels.hpp once for each instruction set, inside a namespace of its own, with two macros that end there:
+//   PROTONCE_KERNEL_TARGET  the attribute that lets the compiler use the instruction set in this function
+//   PROTONCE_KERNEL_BYTES   width of a vector register
+// Templates and lambdas do not inherit such an attribute, so every function here carries it. Vectors stay inside a function.
+
+/// `lanes` values of T in one register, and how they lie in memory (any alignment).
+template <class T> struct pack {
+    static constexpr int lanes = PROTONCE_KERNEL_BYTES / static_cast<int>(sizeof(T));
+    typedef T type __attribute__((vector_size(PROTONCE_KERNEL_BYTES)));
+    typedef T memory __attribute__((vector_size(PROTONCE_KERNEL_BYTES), aligned(sizeof(T)), may_alias));
+    typedef lane_int<T> integer __attribute__((vector_size(PROTONCE_KERNEL_BYTES)));
+    typedef lane_int<T> integer_memory __attribute__((vector_size(PROTONCE_KERNEL_BYTES), aligned(sizeof(T)), may_alias));
+};
+
+// Rows of a tile: as many as leave registers for one row of b and a broadcast value.
+template <class T> inline constexpr int rows_of_tile = PROTONCE_KERNEL_BYTES == 16 ? 3 : PROTONCE_KERNEL_BYTES == 32 ? 6 : 12;
+
+/// out[r][w] = init + sum_k a[r][k] * b[k * stride_b + w] for `rows_of_tile` rows and panel_width columns: one chain of fused
+/// multiply-adds over k per value, whatever the instruction set. init is out itself if `accumulate`, else 0.
+/// Compute-bound: reads one panel row and broadcasts rows_of_tile values for rows_of_tile * panel_width multiply-adds.
+template <class T>
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void tile_product(const T* const* a, const T* b, index_t stride_b, index_t depth,
+                                                                   T* out, index_t stride_out, bool accumulate) {
+    using P = pack<T>;
+    using V = typename P::type;
+    constexpr int R = rows_of_tile<T>;
+    constexpr int n = panel_width<T> / P::lanes;
+    V sum[R][n];
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+        for (int v = 0; v < n; ++v) {
+            sum[r][v] = accumulate ? V(*reinterpret_cast<const typename P::memory*>(out + r * stride_out + v * P::lanes)) : V{};
+        }
+    }
+    for (index_t k = 0; k < depth; ++k) {
+        V bk[n];
+#pragma GCC unroll 4
+        for (int v = 0; v < n; ++v) { bk[v] = *reinterpret_cast<const typename P::memory*>(b + v * P::lanes); }
+        b += stride_b;
+#pragma GCC unroll 12
+        for (int r = 0; r < R; ++r) {
+            const V x = a[r][k] - V{};
+#pragma GCC unroll 4
+            for (int v = 0; v < n; ++v) { sum[r][v] += x * bk[v]; }
+        }
+    }
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+        for (int v = 0; v < n; ++v) {
+            *reinterpret_cast<typename P::memory*>(out + r * stride_out + v * P::lanes) = sum[r][v];
+        }
+    }
+}
+
+/// For `rows_of_tile` rows and the centroids of `panels`: score = x.c - ||c||^2 / 2, whose largest belongs to the nearest centroid.
+/// best[r][w], where[r][w]: largest score so far in lane w and the panel that has it; earlier panels win among equals.
+template <class T>
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void nearest_in_panels(const T* const* rows, const T* panels,
+                                                                        const T* half_norm, index_t depth, index_t first,
+                                                                        index_t last, T* best, lane_int<T>* where) {
+    using P = pack<T>;
+    using V = typename P::type;
+    using I = typename P::integer;
+    constexpr int R = rows_of_tile<T>;
+    constexpr int W = panel_width<T>;
+    constexpr int n = W / P::lanes;
+    for (index_t panel = first; panel < last; ++panel) {
+        const T* b = panels + panel * depth * W;
+        V sum[R][n];
+#pragma GCC unroll 12
+        for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+            for (int v = 0; v < n; ++v) {
+                sum[r][v] = -V(*reinterpret_cast<const typename P::memory*>(half_norm + panel * W + v * P::lanes));
+            }
+        }
+        for (index_t k = 0; k < depth; ++k) {
+            V bk[n];
+#pragma GCC unroll 4
+            for (int v = 0; v < n; ++v) { bk[v] = *reinterpret_cast<const typename P::memory*>(b + v * P::lanes); }
+            b += W;
+#pragma GCC unroll 12
+            for (int r = 0; r < R; ++r) {
+                const V x = rows[r][k] - V{};
+#pragma GCC unroll 4
+                for (int v = 0; v < n; ++v) { sum[r][v] += x * bk[v]; }
+            }
+        }
+        const I number = static_cast<lane_int<T>>(panel) - I{};
+#pragma GCC unroll 12
+        for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+            for (int v = 0; v < n; ++v) {
+                auto* top = reinterpret_cast<typename P::memory*>(best + r * W + v * P::lanes);
+                auto* at = reinterpret_cast<typename P::integer_memory*>(where + r * W + v * P::lanes);
+                const V old = *top;
+                const I old_at = *at;
+                const I larger = sum[r][v] > old;
+                *top = larger ? sum[r][v] : old;
+                *at = larger ? number : old_at;
+            }
+        }
+    }
+}
+
+/// out[r][w] = sum_k (a[r][k] - b[k][w])^2 for `rows_of_tile` rows and one panel, computed from the differences: 0 for equal rows.
+template <class T>
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void tile_squared_distance(const T* const* a, const T* b, index_t depth, T* out) {
+    using P = pack<T>;
+    using V = typename P::type;
+    constexpr int R = rows_of_tile<T>;
+    constexpr int W = panel_width<T>;
+    constexpr int n = W / P::lanes;
+    V sum[R][n] = {};
+    for (index_t k = 0; k < depth; ++k) {
+        V bk[n];
+#pragma GCC unroll 4
+        for (int v = 0; v < n; ++v) { bk[v] = *reinterpret_cast<const typename P::memory*>(b + v * P::lanes); }
+        b += W;
+#pragma GCC unroll 12
+        for (int r = 0; r < R; ++r) {
+            const V x = a[r][k] - V{};
+#pragma GCC unroll 4
+            for (int v = 0; v < n; ++v) {
+                const V d = x - bk[v];
+                sum[r][v] += d * d;
+            }
+        }
+    }
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+        for (int v = 0; v < n; ++v) { *reinterpret_cast<typename P::memory*>(out + r * W + v * P::lanes) = sum[r][v]; }
+    }
+}
+
+/// ||x - c||^2 in double: panel_width running sums, then their sum in order. reads 2C; bound by conversion
+template <class T>
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) double squared_distance(const T* x, const T* c, index_t cols) {
+    constexpr int n = 8;
+    double sum[n] = {};
+    index_t j = 0;
+    for (; j + n <= cols; j += n) {
+#pragma GCC unroll 8
+        for (int v = 0; v < n; ++v) {
+            const double d = static_cast<double>(x[j + v]) - static_cast<double>(c[j + v]);
+            sum[v] += d * d;
+        }
+    }
+    double out = ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+    for (; j < cols; ++j) {
+        const double d = static_cast<double>(x[j]) - static_cast<double>(c[j]);
+        out += d * d;
+    }
+    return out;
+}
+
+/// values[j] <- e^(values[j] - shift) for `count` values, a multiple of 2 * panel_width; returns their sum. `shift` is not below any of
+/// the values. Differences below -87 (double: -708) give 0, NaN gives NaN.
+///
+/// float: e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln(2)/2, e^r by its Taylor polynomial of degree 7 (relative error under 1e-8, below
+/// the rounding of its evaluation), ln 2 in two parts so that r keeps its bits.
+template <class T>
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) double exp_and_sum(T* values, index_t count, T shift) {
+    if constexpr (sizeof(T) == 8) {
+        double sum = 0;
+        for (index_t j = 0; j < count; ++j) {
+            const T x = values[j] - shift;
+            values[j] = x < T(-708) ? T(0) : std::exp(x);
+            sum += values[j];
+        }
+        return sum;
+    } else {
+        using P = pack<T>;
+        using V = typename P::type;
+        using I = typename P::integer;
+        constexpr int lanes = P::lanes;
+        V sum[2] = {};
+        for (index_t j = 0; j < count; j += 2 * lanes) {
+#pragma GCC unroll 2
+            for (int v = 0; v < 2; ++v) {
+                auto* at = reinterpret_cast<typename P::memory*>(values + j + v * lanes);
+                const V x = V(*at) - shift;
+                // Truncation of something <= -0.5 rounds x / ln 2 to the nearest integer; no trick that -ffast-math undoes.
+                const I whole = __builtin_convertvector(x * 1.44269504088896341f - 0.5f, I);
+                const V n = __builtin_convertvector(whole, V);
+                const V r = (x - n * 0.693145751953125f) - n * 1.42860682030941723212e-6f;
+                V y = 1.98412698e-4f - V{};
+                y = y * r + 1.38888889e-3f;
+                y = y * r + 8.33333333e-3f;
+                y = y * r + 4.16666667e-2f;
+                y = y * r + 1.66666667e-1f;
+                y = y * r + 0.5f;
+                y = y * r + 1.0f;
+                y = y * r + 1.0f;
+                const I bits = (whole + 127) << 23;
+                const V e = y * reinterpret_cast<V>(bits);
+                const V kept = x < -87.0f ? V{} : e;
+                *at = kept;
+                sum[v] += kept;
+            }
+        }
+        const V both = sum[0] + sum[1];
+        double out = 0;
+        for (int l = 0; l < lanes; ++l) { out += static_cast<double>(both[l]); }
+        return out;
+    }
+}
+
+/// The functions above, behind pointers.
+template <class T> kernel_table<T> table() {
+    return {rows_of_tile<T>,          &tile_product<T>,     &nearest_in_panels<T>, &tile_squared_distance<T>,
+            &squared_distance<T>, &exp_and_sum<T>};
+}

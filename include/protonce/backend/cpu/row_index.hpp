@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/backend/cpu/tiles.hpp>
+#include <protonce/core/check.hpp>
+#include <protonce/core/parallel.hpp>
+#include <protonce/core/workspace.hpp>
+
+#include <cmath>
+#include <limits>
+
+namespace protonce::inline v0::detail::cpu {
+
+/// Rows prepared for many assignments: a copy that is centred and scaled by a power of two, so that x.c - ||c||^2 / 2 neither cancels on
+/// shifted data nor overflows on large ones. Lives in scratch memory until destroyed. Centring rounds each value once, to T.
+template <class T, class Threads> class row_index {
+public:
+    row_index(workspace<host>& scratch, const thread_team<Threads>& team, const kernel_table<T>& kernel,
+              matrix_view<const T> features, bool centre)
+        : scope_(scratch), features_(features), mean_(scope_.template vector<double>(features.cols())),
+          rows_(scope_.template matrix<T>(features.rows(), features.cols())), scratch_(scratch), team_(team), kernel_(kernel) {
+        if (centre) {
+            column_means();
+        } else {
+            std::fill(mean_.begin(), mean_.end(), 0.0);
+        }
+        choose_scale();
+        team_.for_each(ceil_div(features.rows(), task_rows), [&](index_t task) {
+            const index_t first = task * task_rows;
+            const index_t last = std::min(features_.rows(), first + task_rows);
+            for (index_t i = first; i < last; ++i) { prepare(features_.row(i).data(), rows_.row(i).data()); }
+        });
+    }
+    row_index(const row_index&) = delete;
+    row_index& operator=(const row_index&) = delete;
+
+    /// For each row the nearest centroid, the lowest among equals, by one multiply-add chain per pair over the prepared values.
+    /// squared_distance (may be empty) is computed afresh in double from the values as given.
+    void nearest(matrix_view<const T> centroids, vector_view<label_t> assignment, vector_view<double> squared_distance) {
+        constexpr int W = panel_width<T>;
+        const index_t C = features_.cols();
+        const index_t panels = ceil_div(centroids.rows(), W);
+        typename workspace<host>::scope scope(scratch_);
+        auto packed = scope.template vector<T>(panels * C * W);
+        auto half_norm = scope.template vector<T>(panels * W);
+        const int workers = team_.workers();
+        const index_t padded_rows = round_up(task_rows, most_tile_rows) + most_tile_rows;
+        auto best = scope.template matrix<T>(workers, padded_rows * W);
+        auto where = scope.template matrix<lane_int<T>>(workers, padded_rows * W);
+        pack_centroids(centroids, packed, half_norm);
+        // A block of panels stays in half of a 512 KiB second-level cache while the rows of the task pass by.
+        const index_t block = std::max<index_t>(1, (index_t{1} << 18) / (C * W * static_cast<index_t>(sizeof(T))));
+        team_.for_each(ceil_div(features_.rows(), task_rows), workers, [&](index_t task, int worker) {
+            const index_t first = task * task_rows;
+            const index_t last = std::min(features_.rows(), first + task_rows);
+            T* top = best.row(worker).data();
+            lane_int<T>* at = where.row(worker).data();
+            std::fill(top, top + padded_rows * W, std::numeric_limits<T>::lowest());
+            std::fill(at, at + padded_rows * W, lane_int<T>{0});
+            for (index_t panel = 0; panel < panels; panel += block) {
+                for (index_t i = first; i < last; i += kernel_.rows) {
+                    const tile_rows<T> tile(rows_, i, kernel_.rows);
+                    kernel_.nearest_in_panels(tile.at, packed.data(), half_norm.data(), C, panel, std::min(panels, panel + block),
+                                              top + (i - first) * W, at + (i - first) * W);
+                }
+            }
+            for (index_t i = first; i < last; ++i) {
+                const label_t label = best_lane(top + (i - first) * W, at + (i - first) * W);
+                assignment[i] = label;
+                if (!squared_distance.empty()) {
+                    squared_distance[i] = kernel_.squared_distance(features_.row(i).data(), centroids.row(label).data(), C);
+                }
+            }
+        });
+    }
+
+    /// visit(row, squared distances to the `count` candidates) for each row of a task, tasks in parallel; values in T, not negative,
+    /// in units of the data.
+    template <class Visit> void squared_distances(matrix_view<const T> candidates, const Visit& visit) {
+        constexpr int W = panel_width<T>;
+        const index_t C = features_.cols();
+        const index_t panels = ceil_div(candidates.rows(), W);
+        typename workspace<host>::scope scope(scratch_);
+        auto packed = scope.template vector<T>(panels * C * W);
+        auto unused = scope.template vector<T>(panels * W);
+        const int workers = team_.workers();
+        auto tiles = scope.template matrix<T>(workers, panels * most_tile_rows * W);
+        auto distances = scope.template matrix<double>(workers, panels * W);
+        pack_centroids(candidates, packed, unused);
+        const double unscale = 1.0 / (static_cast<double>(scale_) * static_cast<double>(scale_));
+        team_.for_each(ceil_div(features_.rows(), task_rows), workers, [&](index_t task, int worker) {
+            const index_t first = task * task_rows;
+            const index_t last = std::min(features_.rows(), first + task_rows);
+            T* tile = tiles.row(worker).data();
+            double* row = distances.row(worker).data();
+            for (index_t i = first; i < last; i += kernel_.rows) {
+                const tile_rows<T> group(rows_, i, kernel_.rows);
+                for (index_t panel = 0; panel < panels; ++panel) {
+                    kernel_.tile_squared_distance(group.at, packed.data() + panel * C * W, C, tile + panel * most_tile_rows * W);
+                }
+                for (index_t r = 0; r < kernel_.rows && i + r < last; ++r) {
+                    for (index_t l = 0; l < candidates.rows(); ++l) {
+                        row[l] = static_cast<double>(tile[(l / W * most_tile_rows + r) * W + l % W]) * unscale;
+                    }
+                    visit(task, i + r, row);
+                }
+            }
+        });
+    }
+
+    index_t tasks() const { return ceil_div(features_.rows(), task_rows); }
+
+private:
+    void prepare(const T* from, T* to) const {
+        for (index_t j = 0; j < features_.cols(); ++j) {
+            to[j] = static_cast<T>((static_cast<double>(from[j]) - mean_[j]) * static_cast<double>(scale_));
+        }
+    }
+
+    /// Mean of each column in double: sums of fixed blocks of rows, added in block order.
+    void column_means() {
+        const index_t C = features_.cols();
+        typename workspace<host>::scope scope(scratch_);
+        const index_t count = tasks();
+        auto part = scope.template matrix<double>(count, C);
+        team_.for_each(count, [&](index_t task) {
+            auto sum = part.row(task);
+            std::fill(sum.begin(), sum.end(), 0.0);
+            const index_t last = std::min(features_.rows(), (task + 1) * task_rows);
+            for (index_t i = task * task_rows; i < last; ++i) {
+                for (index_t j = 0; j < C; ++j) { sum[j] += static_cast<double>(features_(i, j)); }
+            }
+        });
+        std::fill(mean_.begin(), mean_.end(), 0.0);
+        for (index_t task = 0; task < count; ++task) {
+            for (index_t j = 0; j < C; ++j) { mean_[j] += part(task, j); }
+        }
+        for (auto& m : mean_) { m /= static_cast<double>(features_.rows()); }
+    }
+
+    /// The power of two that brings the largest centred value into [1/2, 1).
+    void choose_scale() {
+        typename workspace<host>::scope scope(scratch_);
+        auto largest = scope.template vector<double>(tasks());
+        team_.for_each(tasks(), [&](index_t task) {
+            double top = 0;
+            const index_t last = std::min(features_.rows(), (task + 1) * task_rows);
+            for (index_t i = task * task_rows; i < last; ++i) {
+                for (index_t j = 0; j < features_.cols(); ++j) {
+                    top = std::max(top, std::abs(static_cast<double>(features_(i, j)) - mean_[j]));
+                }
+            }
+            largest[task] = top;
+        });
+        double top = 0;
+        for (const double t : largest) { top = std::max(top, t); }
+        if (!check::is_positive(top)) { return; }
+        int exponent = 0;
+        std::frexp(top, &exponent);
+        scale_ = static_cast<T>(std::ldexp(1.0, std::clamp(-exponent, -most_exponent, most_exponent)));
+    }
+
+    void pack_centroids(matrix_view<const T> centroids, vector_view<T> packed, vector_view<T> half_norm) {
+        constexpr int W = panel_width<T>;
+        const index_t C = features_.cols();
+        typename workspace<host>::scope scope(scratch_);
+        const int workers = team_.workers();
+        auto row_scratch = scope.template matrix<T>(workers, W * C);
+        team_.for_each(ceil_div(centroids.rows(), W), workers, [&](index_t panel, int worker) {
+            T* rows = row_scratch.row(worker).data();
+            pack_panel<T>(
+                C,
+                [&](int w) -> const T* {
+                    const index_t k = panel * W + w;
+                    if (k >= centroids.rows()) {
+                        // Never the largest score, and no NaN in the product.
+                        half_norm[k] = std::numeric_limits<T>::max();
+                        return nullptr;
+                    }
+                    prepare(centroids.row(k).data(), rows + w * C);
+                    double norm = 0;
+                    for (index_t j = 0; j < C; ++j) {
+                        norm += static_cast<double>(rows[w * C + j]) * static_cast<double>(rows[w * C + j]);
+                    }
+                    half_norm[k] = static_cast<T>(norm / 2);
+                    return rows + w * C;
+                },
+                packed.data() + panel * C * W);
+        });
+    }
+
+    static label_t best_lane(const T* top, const lane_int<T>* at) {
+        constexpr int W = panel_width<T>;
+        index_t label = static_cast<index_t>(at[0]) * W;
+        T score = top[0];
+        for (int w = 1; w < W; ++w) {
+            const index_t candidate = static_cast<index_t>(at[w]) * W + w;
+            if (top[w] > score || (top[w] == score && candidate < label)) {
+                score = top[w];
+                label = candidate;
+            }
+        }
+        return static_cast<label_t>(label);
+    }
+
+    // Scales that are normal numbers, and whose squares are normal in double.
+    static constexpr int most_exponent = sizeof(T) == 4 ? 120 : 500;
+
+    typename workspace<host>::scope scope_;
+    matrix_view<const T> features_;
+    vector_view<double> mean_;
+    matrix_view<T> rows_;
+    T scale_ = T(1);
+    workspace<host>& scratch_;
+    const thread_team<Threads>& team_;
+    const kernel_table<T>& kernel_;
+};
+
+} // namespace protonce::inline v0::detail::cpu
