@@ -107,10 +107,10 @@ public:
         }
     }
 
-    /// to_i = from_{ids_i}
+    /// to_i = from_{ids_i}, -1 for an id of -1
     void gather_labels(vector_view<const label_t> from, vector_view<const index_t> ids, vector_view<label_t> to) {
         for (index_t i = 0; i < ids.size(); ++i) {
-            to[i] = from[ids[i]];
+            to[i] = ids[i] < 0 ? label_t{-1} : from[ids[i]];
         }
     }
 

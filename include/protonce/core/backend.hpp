@@ -76,7 +76,7 @@ concept has_rows = requires(B& be, seam_matrix<B, const T> x, seam_matrix<B, T> 
     be.normalize_rows_gradient(y, u, x, y);                // (unit rows, norms, gradient to them, gradient to x), 0 for a zero row
     be.gather_rows(x, id, y);                              // y_i = x_{id_i}
     be.scatter_rows(x, id, y);                             // y_{id_i} = x_i, ids distinct
-    be.gather_labels(cl, id, l);                           // l_i = cl_{id_i}
+    be.gather_labels(cl, id, l);                           // l_i = cl_{id_i}, -1 for an id of -1
     be.axpby(a, u, a, v);                                  // v = a u + b v, both products rounded as in double
     be.mean_rows(sum, cd, y);                              // y_k = sum_k / cd_k; rows with cd_k = 0 stay as they are
     { be.first_nonfinite_row(x) } -> std::same_as<index_t>; // -1: none; waits
