@@ -41,25 +41,36 @@ struct contrast_reader {
     }
 };
 
-/// The softmax of one row: p_ij = w_j e^{s_ij - largest} / sum.
+/// The softmax of one row, every term w_j e^{s_ij} divided by e^largest. The positive stays apart from the others: so a
+/// loss near 0 and its gradient keep their digits.
 struct row_softmax {
     double positive_logit = 0;
-    double largest = -std::numeric_limits<double>::infinity(); // of s_ij + ln w_j
-    double sum = 0;
+    double positive_log_weight = 0;
+    double largest = 0; // of s_ij + ln w_j
+    double positive = 1;
+    double others = 0;
     double top1 = 0;
+
+    double sum() const { return positive + others; }
+    double log_sum() const { return largest + std::log(sum()); }
+    double loss() const {
+        const bool positive_is_largest = largest == positive_logit + positive_log_weight;
+        return positive_is_largest ? positive_log_weight + std::log1p(others)
+                                   : std::log(sum()) + (largest - positive_logit);
+    }
 };
 
 /// \param logit  (J,)  overwritten: s_ij where column j is in the sum of row i
 template <class T>
 row_softmax contrast_forward(const contrast_reader<T>& read, index_t i, vector_view<double> logit) {
     const auto query = read.in.query.row(i);
-    const bool outside = read.positive_is_outside();
-    row_softmax out;
+    row_softmax row;
 
     // First loop: logits, each computed once, and the maximum.
-    if (outside) {
-        out.positive_logit = inner_product(query, read.in.positive.row(i)) / read.temperature(0);
-        out.largest = out.positive_logit;
+    row.largest = -std::numeric_limits<double>::infinity();
+    if (read.positive_is_outside()) {
+        row.positive_logit = inner_product(query, read.in.positive.row(i)) / read.temperature(0);
+        row.largest = row.positive_logit;
     }
     for (index_t j = 0; j < logit.size(); ++j) {
         const index_t p = read.pool_row(j);
@@ -67,26 +78,28 @@ row_softmax contrast_forward(const contrast_reader<T>& read, index_t i, vector_v
             continue;
         }
         logit[j] = inner_product(query, read.in.columns.row(p)) / read.temperature(p);
-        out.largest = std::max(out.largest, logit[j] + read.log_weight(j));
+        row.largest = std::max(row.largest, logit[j] + read.log_weight(j));
         if (read.is_positive(i, p)) {
-            out.positive_logit = logit[j];
+            row.positive_logit = logit[j];
+            row.positive_log_weight = read.log_weight(j);
         }
     }
 
     // Second loop: the sum, shifted by the maximum so that no exponential overflows, and the rank of the positive.
-    out.sum = outside ? std::exp(out.positive_logit - out.largest) : 0;
+    row.positive = std::exp(row.positive_logit + row.positive_log_weight - row.largest);
     index_t larger = 0;
-    index_t equal = outside ? 1 : 0;
+    index_t equal = 1;
     for (index_t j = 0; j < logit.size(); ++j) {
-        if (!read.left_out(i, read.pool_row(j))) {
-            out.sum += std::exp(logit[j] + read.log_weight(j) - out.largest);
-            larger += logit[j] > out.positive_logit ? 1 : 0;
-            equal += logit[j] == out.positive_logit ? 1 : 0;
+        const index_t p = read.pool_row(j);
+        if (!read.left_out(i, p) && !read.is_positive(i, p)) {
+            row.others += std::exp(logit[j] + read.log_weight(j) - row.largest);
+            larger += logit[j] > row.positive_logit ? 1 : 0;
+            equal += logit[j] == row.positive_logit ? 1 : 0;
         }
     }
-    const bool is_number = out.sum == out.sum;
-    out.top1 = !is_number ? out.sum : larger > 0 ? 0 : 1 / static_cast<double>(equal);
-    return out;
+    const bool is_number = row.sum() == row.sum();
+    row.top1 = !is_number ? row.sum() : larger > 0 ? 0 : 1 / static_cast<double>(equal);
+    return row;
 }
 
 /// Sums of gradients in double. An empty one is not wanted.
@@ -99,8 +112,8 @@ struct contrast_sums {
 
 /// Adds the gradients of row i:
 ///
-///     dl_i/ds_ij = p_ij - [j is the positive],   ds_ij/dquery_i   = columns_j / t_j,
-///     ds_ij/dt_j = -s_ij / t_j,                  ds_ij/dcolumns_j = query_i / t_j
+///     dl_i/ds_ij = p_ij for the others, -(sum of their p_ij) for the positive;   ds_ij/dt_j = -s_ij / t_j,
+///     ds_ij/dquery_i = columns_j / t_j,   ds_ij/dcolumns_j = query_i / t_j
 template <class T>
 void contrast_backward(const contrast_reader<T>& read, index_t i, vector_view<const double> logit,
                        const row_softmax& row, const contrast_sums& sums) {
@@ -120,18 +133,17 @@ void contrast_backward(const contrast_reader<T>& read, index_t i, vector_view<co
         }
     };
 
+    const double by_positive = -read.row_scale(i) * row.others / row.sum();
     if (read.positive_is_outside()) {
-        const double probability = std::exp(row.positive_logit - row.largest) / row.sum;
-        const double by_logit = read.row_scale(i) * (probability - 1);
-        add_logit(row.positive_logit, by_logit, 0, read.in.positive.row(i), sums.positive);
+        add_logit(row.positive_logit, by_positive, 0, read.in.positive.row(i), sums.positive);
     }
     for (index_t j = 0; j < logit.size(); ++j) {
         const index_t p = read.pool_row(j);
         if (read.left_out(i, p)) {
             continue;
         }
-        const double probability = std::exp(logit[j] + read.log_weight(j) - row.largest) / row.sum;
-        const double by_logit = read.row_scale(i) * (probability - (read.is_positive(i, p) ? 1 : 0));
+        const double probability = std::exp(logit[j] + read.log_weight(j) - row.largest) / row.sum();
+        const double by_logit = read.is_positive(i, p) ? by_positive : read.row_scale(i) * probability;
         const auto by_key = sums.columns.empty() ? vector_view<double>{} : sums.columns.row(p);
         add_logit(logit[j], by_logit, p, read.in.columns.row(p), by_key);
     }
@@ -171,17 +183,17 @@ void softmax_contrast(workspace<host>& scratch, const contrast<T, host>& problem
             fill_zero(sums.query);
         }
         fill_zero(sums.positive);
-        row_softmax row{.largest = 0, .sum = 1}; // a row that takes no part: loss, top-1, log_sum and gradients 0
+        row_softmax row; // of a row that takes no part: loss, top-1, log_sum and gradients 0
         if (read.takes_part(i)) {
             row = contrast_forward(read, i, logit);
             contrast_backward(read, i, logit, row, sums);
         }
 
         if (!problem.loss.empty()) {
-            problem.loss[i] = static_cast<T>(std::log(row.sum) + (row.largest - row.positive_logit));
+            problem.loss[i] = static_cast<T>(row.loss());
         }
         if (!problem.log_sum.empty()) {
-            problem.log_sum[i] = static_cast<T>(row.largest + std::log(row.sum));
+            problem.log_sum[i] = static_cast<T>(row.log_sum());
         }
         if (!problem.top1.empty()) {
             problem.top1[i] = static_cast<T>(row.top1);
