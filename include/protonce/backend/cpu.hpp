@@ -17,10 +17,11 @@
 namespace protonce::inline v0 {
 
 struct cpu_options {
-    int threads = 0;                             // workers; 0: as many as OpenMP says at each call (1 where OpenMP is off)
-    executor own_threads{};                      // the caller's own threads instead of OpenMP's
-    std::pmr::memory_resource* memory = nullptr; // of scratch, and what memory() hands out; nullptr: the default resource
-    bool check_finite = true;                    // algorithms refuse NaN and infinity in features
+    int threads = 0;        // workers; 0: as many as OpenMP says at each call (1 where OpenMP is off)
+    executor own_threads{}; // the caller's own threads instead of OpenMP's
+    std::pmr::memory_resource* memory =
+        nullptr;              // of scratch, and what memory() hands out; nullptr: the default resource
+    bool check_finite = true; // algorithms refuse NaN and infinity in features
 };
 
 /// The processor, for speed. Every operation is specified by reference_backend; this one differs by rounding only:
@@ -29,7 +30,8 @@ struct cpu_options {
 ///
 /// Results are bitwise the same for any number of threads. One object serves one thread at a time.
 /// Scratch: N x C values for K-means, and what `docs/backends.md` states for the losses; kept for the next call.
-template <real T, class Threads> class basic_cpu_backend {
+template <real T, class Threads>
+class basic_cpu_backend {
 public:
     using value_type = T;
     using space = host;
@@ -39,7 +41,8 @@ public:
     explicit basic_cpu_backend(cpu_options options = {})
         : memory_(options.memory != nullptr ? options.memory : std::pmr::get_default_resource()), scratch_(memory_),
           team_((check::at_least("cpu_backend", "threads", options.threads, 0), options.threads), options.own_threads),
-          kernel_(detail::cpu::kernels<T>(detail::cpu::widest_instruction_set())), check_finite_(options.check_finite) {}
+          kernel_(detail::cpu::kernels<T>(detail::cpu::widest_instruction_set())), check_finite_(options.check_finite) {
+    }
 
     std::pmr::memory_resource* memory() const { return memory_; }
     workspace<host>& scratch() { return scratch_; }
@@ -50,12 +53,22 @@ public:
     /// For tests and measurements: kernels of a narrower instruction set than the processor's.
     void use(detail::cpu::instruction_set set) { kernel_ = detail::cpu::kernels<T>(set); }
 
-    template <class U> void copy(vector_view<const std::type_identity_t<U>> from, vector_view<U> to) {
+    template <class U>
+    void copy(vector_view<const std::type_identity_t<U>> from, vector_view<U> to) {
         std::copy(from.begin(), from.end(), to.begin());
     }
-    template <class U> void fill(vector_view<U> to, std::type_identity_t<U> value) { std::fill(to.begin(), to.end(), value); }
-    template <class U> void read(vector_view<const std::type_identity_t<U>> from, vector_view<U> to) { copy(from, to); }
-    template <class U> void write(vector_view<const std::type_identity_t<U>> from, vector_view<U> to) { copy(from, to); }
+    template <class U>
+    void fill(vector_view<U> to, std::type_identity_t<U> value) {
+        std::fill(to.begin(), to.end(), value);
+    }
+    template <class U>
+    void read(vector_view<const std::type_identity_t<U>> from, vector_view<U> to) {
+        copy(from, to);
+    }
+    template <class U>
+    void write(vector_view<const std::type_identity_t<U>> from, vector_view<U> to) {
+        copy(from, to);
+    }
 
     void row_norms(matrix_view<const T> rows, vector_view<T> norms) {
         each_row(rows.rows(), [&](index_t i) { norms[i] = static_cast<T>(norm(rows.row(i))); });
@@ -67,7 +80,9 @@ public:
             for (index_t j = 0; j < rows.cols(); ++j) {
                 unit(i, j) = length == 0 ? T(0) : static_cast<T>(static_cast<double>(rows(i, j)) / length);
             }
-            if (!norms.empty()) { norms[i] = static_cast<T>(length); }
+            if (!norms.empty()) {
+                norms[i] = static_cast<T>(length);
+            }
         });
     }
 
@@ -93,7 +108,9 @@ public:
     }
 
     void gather_labels(vector_view<const label_t> from, vector_view<const index_t> ids, vector_view<label_t> to) {
-        for (index_t i = 0; i < ids.size(); ++i) { to[i] = from[ids[i]]; }
+        for (index_t i = 0; i < ids.size(); ++i) {
+            to[i] = ids[i] < 0 ? label_t{-1} : from[ids[i]];
+        }
     }
 
     void axpby(double a, vector_view<const T> x, double b, vector_view<T> y) {
@@ -109,7 +126,9 @@ public:
 
     void mean_rows(matrix_view<const double> sum, vector_view<const double> count, matrix_view<T> mean) {
         each_row(sum.rows(), [&](index_t k) {
-            for (index_t j = 0; j < sum.cols() && count[k] != 0; ++j) { mean(k, j) = static_cast<T>(sum(k, j) / count[k]); }
+            for (index_t j = 0; j < sum.cols() && count[k] != 0; ++j) {
+                mean(k, j) = static_cast<T>(sum(k, j) / count[k]);
+            }
         });
     }
 
@@ -123,19 +142,28 @@ public:
             const index_t last = std::min(rows.rows(), (task + 1) * task_rows);
             for (index_t i = task * task_rows; i < last && found[task] < 0; ++i) {
                 bool finite = true;
-                for (const T x : rows.row(i)) { finite = finite && check::is_finite(x); }
-                if (!finite) { found[task] = i; }
+                for (const T x : rows.row(i)) {
+                    finite = finite && check::is_finite(x);
+                }
+                if (!finite) {
+                    found[task] = i;
+                }
             }
         });
         for (const index_t i : found) {
-            if (i >= 0) { return i; }
+            if (i >= 0) {
+                return i;
+            }
         }
         return -1;
     }
 
-    template <class U> void total(vector_view<U> values, vector_view<double> sum) {
+    template <class U>
+    void total(vector_view<U> values, vector_view<double> sum) {
         double running = 0;
-        for (const U value : values) { running += static_cast<double>(value); }
+        for (const U value : values) {
+            running += static_cast<double>(value);
+        }
         sum[0] = running;
     }
 
@@ -154,7 +182,9 @@ public:
         index_t best = -1;
         for (index_t i = 0; i < values.size(); ++i) {
             const bool counts = assignment[i] == k && (weight.empty() || weight[i] > 0) && values[i] == values[i];
-            if (counts && (best < 0 || values[i] > values[best])) { best = i; }
+            if (counts && (best < 0 || values[i] > values[best])) {
+                best = i;
+            }
         }
         return best;
     }
@@ -177,7 +207,9 @@ public:
                              vector_view<const double> least, vector_view<double> potential) {
         workspace<host>::scope scope(scratch_);
         auto part = scope.matrix<double>(index.tasks(), candidates.rows());
-        for (index_t task = 0; task < part.rows(); ++task) { fill(part.row(task), 0.0); }
+        for (index_t task = 0; task < part.rows(); ++task) {
+            fill(part.row(task), 0.0);
+        }
         index.squared_distances(candidates, [&](index_t task, index_t i, const double* distance) {
             const double w = weight.empty() ? 1.0 : static_cast<double>(weight[i]);
             for (index_t l = 0; l < candidates.rows(); ++l) {
@@ -186,17 +218,22 @@ public:
         });
         fill(potential, 0.0);
         for (index_t task = 0; task < part.rows(); ++task) {
-            for (index_t l = 0; l < candidates.rows(); ++l) { potential[l] += part(task, l); }
+            for (index_t l = 0; l < candidates.rows(); ++l) {
+                potential[l] += part(task, l);
+            }
         }
     }
 
     void relax_nearest(row_index& index, matrix_view<const T> candidate, vector_view<double> least) {
         index.squared_distances(candidate, [&](index_t, index_t i, const double* distance) {
-            if (distance[0] < least[i]) { least[i] = distance[0]; }
+            if (distance[0] < least[i]) {
+                least[i] = distance[0];
+            }
         });
     }
 
-    void top_rows(matrix_view<const T> queries, matrix_view<const T> bank, matrix_view<label_t> rows, matrix_view<T> similarity) {
+    void top_rows(matrix_view<const T> queries, matrix_view<const T> bank, matrix_view<label_t> rows,
+                  matrix_view<T> similarity) {
         detail::cpu::top_rows(scratch_, team_, kernel_, queries, bank, rows, similarity);
     }
 
@@ -206,21 +243,27 @@ public:
         }
     }
 
-    void draw_columns(vector_view<const label_t> own, index_t pool, index_t num_negatives, rng_key key, column_draw<T, host> out) {
+    void draw_columns(vector_view<const label_t> own, index_t pool, index_t num_negatives, rng_key key,
+                      column_draw<T, host> out) {
         detail::cpu::draw_columns(scratch_, own, pool, num_negatives, key, out);
     }
 
 private:
-    template <class F> void each_row(index_t rows, const F& body) {
+    template <class F>
+    void each_row(index_t rows, const F& body) {
         using detail::cpu::task_rows;
         team_.for_each(detail::cpu::ceil_div(rows, task_rows), [&](index_t task) {
             const index_t last = std::min(rows, (task + 1) * task_rows);
-            for (index_t i = task * task_rows; i < last; ++i) { body(i); }
+            for (index_t i = task * task_rows; i < last; ++i) {
+                body(i);
+            }
         });
     }
     static double dot(vector_view<const T> a, vector_view<const T> b) {
         double sum = 0;
-        for (index_t j = 0; j < a.size(); ++j) { sum += static_cast<double>(a[j]) * static_cast<double>(b[j]); }
+        for (index_t j = 0; j < a.size(); ++j) {
+            sum += static_cast<double>(a[j]) * static_cast<double>(b[j]);
+        }
         return sum;
     }
     static double norm(vector_view<const T> a) { return std::sqrt(dot(a, a)); }
@@ -235,11 +278,13 @@ private:
 // The threading mode is in the name, so that units compiled with and without OpenMP link into one program.
 #ifdef _OPENMP
 inline namespace openmp_mode {
-template <real T> using cpu_backend = basic_cpu_backend<T, default_threads>;
+template <real T>
+using cpu_backend = basic_cpu_backend<T, default_threads>;
 }
 #else
 inline namespace serial_mode {
-template <real T> using cpu_backend = basic_cpu_backend<T, default_threads>;
+template <real T>
+using cpu_backend = basic_cpu_backend<T, default_threads>;
 }
 #endif
 

@@ -21,21 +21,25 @@ namespace protonce::inline v0 {
 enum class scalar_map { identity, square_root };
 
 /// What draw_columns() writes.
-template <class T, memory_space S> struct column_draw {
-    vector_view<index_t, S> column_id{};   // (min(P, B + R_p),) or more: the batch's distinct ids, ascending, then the negatives
-    vector_view<T, S> log_count{};         // same size, or empty: ln of how many rows share the id; 0 for negatives
+template <class T, memory_space S>
+struct column_draw {
+    vector_view<index_t, S>
+        column_id{}; // (min(P, B + R_p),) or more: the batch's distinct ids, ascending, then the negatives
+    vector_view<T, S> log_count{};          // same size, or empty: ln of how many rows share the id; 0 for negatives
     vector_view<index_t, S> column_count{}; // (1,) how many of column_id were written
     vector_view<index_t, S> batch_count{};  // (1,) how many of them belong to the batch
 };
 
 namespace detail {
-template <class B, class U> using seam_vector = vector_view<U, typename B::space>;
-template <class B, class U> using seam_matrix = matrix_view<U, typename B::space>;
+template <class B, class U>
+using seam_vector = vector_view<U, typename B::space>;
+template <class B, class U>
+using seam_matrix = matrix_view<U, typename B::space>;
 
 /// Parts of the concept `backend`, apart so that an error names the group that is missing.
 template <class B>
 concept has_memory = requires(B& be) {
-    { be.memory() } -> std::same_as<std::pmr::memory_resource*>;    // of the backend's space
+    { be.memory() } -> std::same_as<std::pmr::memory_resource*>;     // of the backend's space
     { be.scratch() } -> std::same_as<workspace<typename B::space>&>; // of the backend's space
     { be.host_scratch() } -> std::same_as<workspace<host>&>;
     { be.check_finite() } -> std::same_as<bool>; // should algorithms look for NaN and infinity in features?
@@ -45,8 +49,9 @@ template <class B, class T = typename B::value_type>
 concept has_transfers = requires(B& be, seam_vector<B, T> v, seam_vector<B, const T> cv, seam_vector<B, double> d,
                                  seam_vector<B, const double> cd, vector_view<T> hv, vector_view<const T> chv,
                                  vector_view<double> hd, vector_view<const double> chd, seam_vector<B, label_t> l,
-                                 seam_vector<B, const label_t> cl, vector_view<label_t> hl, vector_view<const label_t> chl,
-                                 seam_vector<B, index_t> n, seam_vector<B, const index_t> cn, vector_view<index_t> hn,
+                                 seam_vector<B, const label_t> cl, vector_view<label_t> hl,
+                                 vector_view<const label_t> chl, seam_vector<B, index_t> n,
+                                 seam_vector<B, const index_t> cn, vector_view<index_t> hn,
                                  vector_view<const index_t> chn) {
     be.copy(cv, v); // within the space
     be.copy(cd, d);
@@ -71,41 +76,51 @@ concept has_rows = requires(B& be, seam_matrix<B, const T> x, seam_matrix<B, T> 
                             seam_vector<B, T> v, seam_vector<B, const index_t> id, seam_vector<B, const label_t> cl,
                             seam_vector<B, label_t> l, seam_vector<B, double> d, seam_vector<B, const double> cd,
                             seam_matrix<B, const double> sum, double a) {
-    be.row_norms(x, v);                                    // v_i = ||x_i||
-    be.normalize_rows(x, y, v);                            // y_i = x_i / ||x_i||, 0 for a zero row; v: the norms, or empty
-    be.normalize_rows_gradient(y, u, x, y);                // (unit rows, norms, gradient to them, gradient to x), 0 for a zero row
-    be.gather_rows(x, id, y);                              // y_i = x_{id_i}
-    be.scatter_rows(x, id, y);                             // y_{id_i} = x_i, ids distinct
-    be.gather_labels(cl, id, l);                           // l_i = cl_{id_i}, -1 for an id of -1
-    be.axpby(a, u, a, v);                                  // v = a u + b v, both products rounded as in double
-    be.mean_rows(sum, cd, y);                              // y_k = sum_k / cd_k; rows with cd_k = 0 stay as they are
+    be.row_norms(x, v);                     // v_i = ||x_i||
+    be.normalize_rows(x, y, v);             // y_i = x_i / ||x_i||, 0 for a zero row; v: the norms, or empty
+    be.normalize_rows_gradient(y, u, x, y); // (unit rows, norms, gradient to them, gradient to x), 0 for a zero row
+    be.gather_rows(x, id, y);               // y_i = x_{id_i}
+    be.scatter_rows(x, id, y);              // y_{id_i} = x_i, ids distinct
+    be.gather_labels(cl, id, l);            // l_i = cl_{id_i}, -1 for an id of -1
+    be.axpby(a, u, a, v);                   // v = a u + b v, both products rounded as in double
+    be.mean_rows(sum, cd, y);               // y_k = sum_k / cd_k; rows with cd_k = 0 stay as they are
     { be.first_nonfinite_row(x) } -> std::same_as<index_t>; // -1: none; waits
-    be.total(u, d);                                        // d_0 = sum of u, in fixed blocks; also for double values
+    be.total(u, d);                                         // d_0 = sum of u, in fixed blocks; also for double values
     be.total(cd, d);
 };
 
 template <class B, class T = typename B::value_type>
-concept has_segments = requires(B& be, seam_matrix<B, const T> x, seam_vector<B, const T> w, seam_vector<B, const label_t> a,
-                                seam_matrix<B, double> sum, seam_vector<B, double> count, seam_vector<B, const double> v,
-                                label_t k, seam_vector<B, const double> uniform, seam_vector<B, index_t> rows) {
+concept has_segments = requires(B& be, seam_matrix<B, const T> x, seam_vector<B, const T> w,
+                                seam_vector<B, const label_t> a, seam_matrix<B, double> sum,
+                                seam_vector<B, double> count, seam_vector<B, const double> v, label_t k,
+                                seam_vector<B, const double> uniform, seam_vector<B, index_t> rows) {
     // Sums by cluster: w empty means 1 a row; rows with label -1 are passed over.
-    be.segment_sum(x, w, a, sum, count);                               // sum_k = sum w_i x_i, count_k = sum w_i
-    be.segment_scalar_sum(v, scalar_map::square_root, w, a, count, count); // (values, map, weight, labels, sums, sums of weight)
-    { be.farthest_in_segment(v, w, a, k) } -> std::same_as<index_t>;   // row of the largest v with label k and weight > 0, lowest
-                                                                       // row among equals; -1: none; waits
-    be.draw_weighted(v, w, uniform, rows); // rows_l: first row where the running sum of v_i w_i exceeds uniform_l * total
+    be.segment_sum(x, w, a, sum, count); // sum_k = sum w_i x_i, count_k = sum w_i
+    be.segment_scalar_sum(v, scalar_map::square_root, w, a, count,
+                          count); // (values, map, weight, labels, sums, sums of weight)
+    {
+        be.farthest_in_segment(v, w, a, k)
+        } -> std::same_as<index_t>; // row of the largest v with label k and weight > 0, lowest
+                                    // row among equals; -1: none; waits
+    be.draw_weighted(v, w, uniform,
+                     rows); // rows_l: first row where the running sum of v_i w_i exceeds uniform_l * total
 };
 
 template <class B, class T = typename B::value_type>
-concept has_assignment = requires(B& be, seam_matrix<B, const T> x, typename B::row_index& index, seam_vector<B, label_t> a,
-                                  seam_vector<B, double> d, seam_vector<B, const double> cd, seam_vector<B, const T> w,
-                                  seam_matrix<B, label_t> rows, seam_matrix<B, T> similarity) {
+concept has_assignment = requires(B& be, seam_matrix<B, const T> x, typename B::row_index& index,
+                                  seam_vector<B, label_t> a, seam_vector<B, double> d, seam_vector<B, const double> cd,
+                                  seam_vector<B, const T> w, seam_matrix<B, label_t> rows,
+                                  seam_matrix<B, T> similarity) {
     // index_rows borrows the features and keeps what it computes in scratch() until it is destroyed.
-    { be.index_rows(x, true) } -> std::same_as<typename B::row_index>; // true: may subtract the mean (not for spherical K-means)
-    be.nearest_row(index, x, a, d); // label and squared distance (d may be empty) of the nearest centroid, lowest among equals
+    {
+        be.index_rows(x, true)
+        } -> std::same_as<typename B::row_index>; // true: may subtract the mean (not for spherical K-means)
+    be.nearest_row(index, x, a,
+                   d); // label and squared distance (d may be empty) of the nearest centroid, lowest among equals
     be.candidate_potential(index, x, w, cd, d); // d_l = sum_i w_i min(cd_i, ||x_i - candidate_l||^2)
     be.relax_nearest(index, x, d);              // one candidate row: d_i = min(d_i, ||x_i - candidate||^2)
-    be.top_rows(x, x, rows, similarity);        // (queries, bank): largest inner products, descending, lowest row first if equal
+    be.top_rows(x, x, rows,
+                similarity); // (queries, bank): largest inner products, descending, lowest row first if equal
 };
 
 template <class B, class T = typename B::value_type>
@@ -119,20 +134,25 @@ concept has_contrast = requires(B& be, std::span<const contrast<T, typename B::s
 /// Anything that computes: `reference_backend<T>`, `cpu_backend<T>`, or one's own (`examples/own_backend.cpp`).
 template <class B>
 concept backend = real<typename B::value_type> && memory_space<typename B::space> && detail::has_memory<B> &&
-                  detail::has_transfers<B> && detail::has_rows<B> && detail::has_segments<B> && detail::has_assignment<B> &&
-                  detail::has_contrast<B>;
+    detail::has_transfers<B> && detail::has_rows<B> && detail::has_segments<B> && detail::has_assignment<B> &&
+    detail::has_contrast<B>;
 
 /// What features, gradients and losses of a backend are made of.
-template <backend B> using value_of = typename B::value_type;
+template <backend B>
+using value_of = typename B::value_type;
 /// Views of a backend's memory: `vector_of<B>` of its value type, `vector_of<B, const label_t>` of another.
-template <backend B, class U = value_of<B>> using vector_of = vector_view<U, typename B::space>;
-template <backend B, class U = value_of<B>> using matrix_of = matrix_view<U, typename B::space>;
+template <backend B, class U = value_of<B>>
+using vector_of = vector_view<U, typename B::space>;
+template <backend B, class U = value_of<B>>
+using matrix_of = matrix_view<U, typename B::space>;
 
 namespace check {
 /// Refuses NaN and infinity by name, where the backend has that check on.
 template <backend B>
 void finite_rows(B& be, std::string_view function, std::string_view argument, matrix_of<B, const value_of<B>> view) {
-    if (!be.check_finite() || view.rows() == 0) { return; }
+    if (!be.check_finite() || view.rows() == 0) {
+        return;
+    }
     const index_t row = be.first_nonfinite_row(view);
     if (row >= 0) {
         fail_argument(function, argument, "must be finite everywhere", "NaN or infinity in row " + text(row));

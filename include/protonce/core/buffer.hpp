@@ -13,7 +13,8 @@ namespace protonce::inline v0 {
 
 /// Owned memory of a fixed number of values, from a memory resource of its space. Contents start undefined. Moves, does not copy.
 /// Alignment: 64 bytes, a cache line and the widest vector.
-template <class T, memory_space S = host> class buffer {
+template <class T, memory_space S = host>
+class buffer {
     static_assert(std::is_trivially_copyable_v<T>, "buffer holds plain values");
 
 public:
@@ -25,7 +26,9 @@ public:
         if (size < 0 || static_cast<std::size_t>(size) > std::numeric_limits<std::size_t>::max() / sizeof(T) / 2) {
             throw std::bad_alloc();
         }
-        if (size > 0) { data_ = static_cast<T*>(resource_->allocate(bytes(), alignment)); }
+        if (size > 0) {
+            data_ = static_cast<T*>(resource_->allocate(bytes(), alignment));
+        }
     }
     buffer(buffer&& other) noexcept
         : resource_(std::exchange(other.resource_, nullptr)), data_(std::exchange(other.data_, nullptr)),
@@ -40,7 +43,9 @@ public:
     buffer(const buffer&) = delete;
     buffer& operator=(const buffer&) = delete;
     ~buffer() {
-        if (data_ != nullptr) { resource_->deallocate(data_, bytes(), alignment); }
+        if (data_ != nullptr) {
+            resource_->deallocate(data_, bytes(), alignment);
+        }
     }
 
     index_t size() const { return size_; }

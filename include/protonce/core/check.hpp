@@ -15,7 +15,8 @@
 namespace protonce::inline v0::check {
 
 /// Found by the bits of the exponent: with -ffast-math the compiler takes std::isfinite for true.
-template <real T> constexpr bool is_finite(T x) {
+template <real T>
+constexpr bool is_finite(T x) {
     if constexpr (sizeof(T) == 4) {
         return (std::bit_cast<std::uint32_t>(x) & 0x7f800000u) != 0x7f800000u;
     } else {
@@ -24,7 +25,8 @@ template <real T> constexpr bool is_finite(T x) {
 }
 
 /// True for a number above zero, subnormal ones included; by bits, for the same reason.
-template <real T> constexpr bool is_positive(T x) {
+template <real T>
+constexpr bool is_positive(T x) {
     if constexpr (sizeof(T) == 4) {
         const auto bits = std::bit_cast<std::uint32_t>(x);
         return bits != 0 && bits < 0x7f800000u;
@@ -35,7 +37,8 @@ template <real T> constexpr bool is_positive(T x) {
 }
 
 /// The text of a number: the shortest that reads back as the same value.
-template <class T> std::string text(T x) {
+template <class T>
+std::string text(T x) {
     if constexpr (std::is_floating_point_v<T>) {
         if (!is_finite(x)) {
             // The mantissa tells infinity from NaN; comparisons cannot be trusted with -ffast-math.
@@ -118,7 +121,9 @@ void well_formed(std::string_view function, std::string_view argument, matrix_vi
 
 template <class T, class S>
 void well_formed(std::string_view function, std::string_view argument, vector_view<T, S> view) {
-    if (view.size() < 0) { fail_shape(function, argument, "must not have a negative size", text(view.size())); }
+    if (view.size() < 0) {
+        fail_shape(function, argument, "must not have a negative size", text(view.size()));
+    }
     if (view.size() > 0 && view.data() == nullptr) {
         fail_shape(function, argument, "must point to its values", "a null pointer");
     }
@@ -173,26 +178,39 @@ void size(std::string_view function, std::string_view argument, vector_view<T, S
 /// As size(), for a view that may be left out.
 template <class T, class S>
 void optional_size(std::string_view function, std::string_view argument, vector_view<T, S> view, index_t needed) {
-    if (view.size() != 0 || view.data() != nullptr) { size(function, argument, view, needed); }
+    if (view.size() != 0 || view.data() != nullptr) {
+        size(function, argument, view, needed);
+    }
 }
 
 /// As shape(), for a view that may be left out.
 template <class T, class S>
 void optional_shape(std::string_view function, std::string_view argument, matrix_view<T, S> view, index_t rows,
                     index_t cols) {
-    if (view.rows() != 0 || view.data() != nullptr) { shape(function, argument, view, rows, cols); }
+    if (view.rows() != 0 || view.data() != nullptr) {
+        shape(function, argument, view, rows, cols);
+    }
 }
 
-template <class T> void at_least(std::string_view function, std::string_view argument, T value, T least) {
-    if (!(value >= least)) { fail_argument(function, argument, "must be at least " + text(least), text(value)); }
+template <class T>
+void at_least(std::string_view function, std::string_view argument, T value, T least) {
+    if (!(value >= least)) {
+        fail_argument(function, argument, "must be at least " + text(least), text(value));
+    }
 }
 
-template <real T> void positive(std::string_view function, std::string_view argument, T value) {
-    if (!is_positive(value)) { fail_argument(function, argument, "must be positive and finite", text(value)); }
+template <real T>
+void positive(std::string_view function, std::string_view argument, T value) {
+    if (!is_positive(value)) {
+        fail_argument(function, argument, "must be positive and finite", text(value));
+    }
 }
 
-template <real T> void finite(std::string_view function, std::string_view argument, T value) {
-    if (!is_finite(value)) { fail_argument(function, argument, "must be finite", text(value)); }
+template <real T>
+void finite(std::string_view function, std::string_view argument, T value) {
+    if (!is_finite(value)) {
+        fail_argument(function, argument, "must be finite", text(value));
+    }
 }
 
 template <real T>

@@ -15,27 +15,30 @@ namespace protonce::inline v0 {
 /// left out for row i by `self` and the groups. Every member but `query` may be left empty; an empty output is not computed.
 ///
 /// A row with own = -1 takes no part: loss, top-1, log_sum and gradients 0. A row whose sum has no term but its positive: loss 0.
-template <class T, memory_space S> struct contrast {
-    matrix_view<const T, S> query{};               // (B, C)
-    matrix_view<const T, S> columns{};             // (P, C) queue, keys, both views, prototypes; P may be 0 if `positive` is given
-    vector_view<const index_t, S> column_id{};     // (J,) distinct pool rows that are used, read in place; empty: all P
-    vector_view<const index_t, S> column_count{};  // (1,) only this many of column_id are used; empty: all of them
-    matrix_view<const T, S> positive{};            // (B, C) own positive, outside the pool; exactly one of positive and own is given
-    vector_view<const label_t, S> own{};           // (B,) pool row of the positive; must be among the columns used
-    vector_view<const label_t, S> self{};          // (B,) pool row left out for this row (NT-Xent); -1: none
-    vector_view<const label_t, S> row_group{};     // (B,) with pool_group: columns of the row's group, its positive excepted,
-    vector_view<const label_t, S> pool_group{};    // (P,) are left out; negative: belongs to no group
-    vector_view<const T, S> temperature{};         // (1,) or (P,); (1,) if `positive` is given
-    vector_view<const T, S> log_weight{};          // (J,) ln w_j, in the denominator only; empty: 0
-    vector_view<const T, S> row_scale{};           // (1,) or (B,) dL/dl_i, factor of every gradient; empty: 1
-    bool accumulate = false;                       // gradients are added to what is there instead of overwriting it
-    vector_view<T, S> loss{};                      // (B,) l_i, not scaled
-    vector_view<T, S> log_sum{};                   // (B,) logarithm of the denominator
-    vector_view<T, S> top1{};                      // (B,) 1/t if the positive is one of the t largest logits (no weights), else 0
-    matrix_view<T, S> grad_query{};                // (B, C)
-    matrix_view<T, S> grad_positive{};             // (B, C)
-    matrix_view<T, S> grad_columns{};              // (P, C); may be the view grad_query: then both parts add
-    vector_view<T, S> grad_temperature{};          // as temperature, the positive's part included
+template <class T, memory_space S>
+struct contrast {
+    matrix_view<const T, S> query{};   // (B, C)
+    matrix_view<const T, S> columns{}; // (P, C) queue, keys, both views, prototypes; P may be 0 if `positive` is given
+    vector_view<const index_t, S> column_id{};    // (J,) distinct pool rows that are used, read in place; empty: all P
+    vector_view<const index_t, S> column_count{}; // (1,) only this many of column_id are used; empty: all of them
+    matrix_view<const T, S>
+        positive{}; // (B, C) own positive, outside the pool; exactly one of positive and own is given
+    vector_view<const label_t, S> own{};  // (B,) pool row of the positive; must be among the columns used
+    vector_view<const label_t, S> self{}; // (B,) pool row left out for this row (NT-Xent); -1: none
+    vector_view<const label_t, S>
+        row_group{}; // (B,) with pool_group: columns of the row's group, its positive excepted,
+    vector_view<const label_t, S> pool_group{}; // (P,) are left out; negative: belongs to no group
+    vector_view<const T, S> temperature{};      // (1,) or (P,); (1,) if `positive` is given
+    vector_view<const T, S> log_weight{};       // (J,) ln w_j, in the denominator only; empty: 0
+    vector_view<const T, S> row_scale{};        // (1,) or (B,) dL/dl_i, factor of every gradient; empty: 1
+    bool accumulate = false;                    // gradients are added to what is there instead of overwriting it
+    vector_view<T, S> loss{};                   // (B,) l_i, not scaled
+    vector_view<T, S> log_sum{};                // (B,) logarithm of the denominator
+    vector_view<T, S> top1{};          // (B,) 1/t if the positive is one of the t largest logits (no weights), else 0
+    matrix_view<T, S> grad_query{};    // (B, C)
+    matrix_view<T, S> grad_positive{}; // (B, C)
+    matrix_view<T, S> grad_columns{};  // (P, C); may be the view grad_query: then both parts add
+    vector_view<T, S> grad_temperature{}; // as temperature, the positive's part included
 };
 
 } // namespace protonce::inline v0

@@ -25,8 +25,11 @@ struct executor {
 /// Runs everything on the calling thread.
 struct serial_threads {
     static int available() { return 1; }
-    template <class F> static void run(int workers, const F& worker) {
-        for (int w = 0; w < workers; ++w) { worker(w); }
+    template <class F>
+    static void run(int workers, const F& worker) {
+        for (int w = 0; w < workers; ++w) {
+            worker(w);
+        }
     }
 };
 
@@ -35,10 +38,15 @@ struct serial_threads {
 /// calling thread does all the work.
 struct openmp_threads {
     static int available() { return omp_in_parallel() ? 1 : std::max(1, omp_get_max_threads()); }
-    template <class F> static void run(int workers, const F& worker) {
-        if (workers == 1) { return worker(0); }
+    template <class F>
+    static void run(int workers, const F& worker) {
+        if (workers == 1) {
+            return worker(0);
+        }
 #pragma omp parallel for schedule(static, 1) num_threads(workers)
-        for (int w = 0; w < workers; ++w) { worker(w); }
+        for (int w = 0; w < workers; ++w) {
+            worker(w);
+        }
     }
 };
 #endif
@@ -55,24 +63,32 @@ using default_threads = serial_threads;
 #endif
 
 /// How many workers a backend uses, and whose threads they are.
-template <class Threads> class thread_team {
+template <class Threads>
+class thread_team {
 public:
     /// \param threads  workers; 0 means as many as the threading library says at each call
     explicit thread_team(int threads = 0, executor own = {}) : threads_(threads), own_(own) {}
 
     /// The most workers that for_each() will use now: the size of per-worker scratch.
     int workers() const {
-        if (threads_ > 0) { return threads_; }
+        if (threads_ > 0) {
+            return threads_;
+        }
         return own_.run != nullptr ? 1 : Threads::available();
     }
 
     /// Calls body(task, worker) for every task in [0, tasks); at most one call at a time has the same `worker` in [0, workers()).
     /// `workers` must be the number that the caller sized its scratch with. The body must not throw.
-    template <class F> void for_each(index_t tasks, int workers, const F& body) const {
-        if (tasks <= 0) { return; }
+    template <class F>
+    void for_each(index_t tasks, int workers, const F& body) const {
+        if (tasks <= 0) {
+            return;
+        }
         const int used = static_cast<int>(std::min<index_t>(workers, tasks));
         if (used == 1) {
-            for (index_t t = 0; t < tasks; ++t) { body(t, 0); }
+            for (index_t t = 0; t < tasks; ++t) {
+                body(t, 0);
+            }
             return;
         }
         std::atomic<index_t> next{0};
@@ -93,7 +109,8 @@ public:
         }
     }
     /// As above, for bodies without per-worker scratch.
-    template <class F> void for_each(index_t tasks, const F& body) const {
+    template <class F>
+    void for_each(index_t tasks, const F& body) const {
         for_each(tasks, workers(), [&](index_t task, int) { body(task); });
     }
 

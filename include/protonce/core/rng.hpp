@@ -79,13 +79,17 @@ public:
         for (std::uint32_t i = 0; i < rounds / 4; ++i) {
             // Counters from the top: no other draw of the same stream reaches them.
             const auto block = random_block(key, ~std::uint64_t{0} - i);
-            for (std::uint32_t j = 0; j < 4; ++j) { round_key_[4 * i + j] = block[j]; }
+            for (std::uint32_t j = 0; j < 4; ++j) {
+                round_key_[4 * i + j] = block[j];
+            }
         }
     }
 
     /// \param i  in [0, size)
     PROTONCE_HOST_DEVICE constexpr std::uint64_t operator()(std::uint64_t i) const {
-        do { i = pass(i); } while (i >= size_);
+        do {
+            i = pass(i);
+        } while (i >= size_);
         return i;
     }
 

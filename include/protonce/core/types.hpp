@@ -16,6 +16,7 @@ template <class T>
 concept real = std::same_as<T, float> || std::same_as<T, double>;
 
 /// What a sum of T is accumulated in on backends that do not state otherwise.
-template <real T> using accumulator_t = double;
+template <real T>
+using accumulator_t = double;
 
 } // namespace protonce::inline v0

@@ -10,7 +10,8 @@
 namespace protonce::inline v0 {
 
 /// `size` values, one after the other, that somebody else owns. Passed by value. A default-constructed view means "not given".
-template <class T, memory_space S = host> class vector_view {
+template <class T, memory_space S = host>
+class vector_view {
 public:
     using value_type = T;
     using space = S;
@@ -20,28 +21,16 @@ public:
 
     /// A view of values becomes a view of const values; a device view never becomes a host view.
     template <class U>
-        requires std::same_as<const U, T> && (!std::same_as<U, T>)
-    constexpr vector_view(vector_view<U, S> other) : data_(other.data()), size_(other.size()) {}
+    requires std::same_as<const U, T> &&(!std::same_as<U, T>)constexpr vector_view(vector_view<U, S> other)
+        : data_(other.data()), size_(other.size()) {}
 
     constexpr T* data() const { return data_; }
     constexpr index_t size() const { return size_; }
     constexpr bool empty() const { return size_ == 0; }
 
-    constexpr T& operator[](index_t i) const
-        requires std::same_as<S, host>
-    {
-        return data_[i];
-    }
-    constexpr T* begin() const
-        requires std::same_as<S, host>
-    {
-        return data_;
-    }
-    constexpr T* end() const
-        requires std::same_as<S, host>
-    {
-        return data_ + size_;
-    }
+    constexpr T& operator[](index_t i) const requires std::same_as<S, host> { return data_[i]; }
+    constexpr T* begin() const requires std::same_as<S, host> { return data_; }
+    constexpr T* end() const requires std::same_as<S, host> { return data_ + size_; }
 
     /// `count` values from `first` on.
     constexpr vector_view slice(index_t first, index_t count) const { return {data_ + first, count}; }
@@ -53,7 +42,8 @@ private:
 
 /// `rows` x `cols` values in row-major order, `stride` values from one row to the next, that somebody else owns. Passed by value.
 /// A default-constructed view means "not given".
-template <class T, memory_space S = host> class matrix_view {
+template <class T, memory_space S = host>
+class matrix_view {
 public:
     using value_type = T;
     using space = S;
@@ -65,8 +55,7 @@ public:
 
     /// A view of values becomes a view of const values; a device view never becomes a host view.
     template <class U>
-        requires std::same_as<const U, T> && (!std::same_as<U, T>)
-    constexpr matrix_view(matrix_view<U, S> other)
+    requires std::same_as<const U, T> &&(!std::same_as<U, T>)constexpr matrix_view(matrix_view<U, S> other)
         : data_(other.data()), rows_(other.rows()), cols_(other.cols()), stride_(other.stride()) {}
 
     constexpr T* data() const { return data_; }
@@ -82,9 +71,7 @@ public:
         return {data_ + first * stride_, count, cols_, stride_};
     }
 
-    constexpr T& operator()(index_t i, index_t j) const
-        requires std::same_as<S, host>
-    {
+    constexpr T& operator()(index_t i, index_t j) const requires std::same_as<S, host> {
         return data_[i * stride_ + j];
     }
 
@@ -97,14 +84,15 @@ private:
 
 /// A host view of a contiguous range (std::vector, std::array, std::span, C array).
 template <std::ranges::contiguous_range R>
-    requires std::is_lvalue_reference_v<R> || std::ranges::borrowed_range<R>
+requires std::is_lvalue_reference_v<R> || std::ranges::borrowed_range<R>
 constexpr auto view_vector(R&& values) {
     using T = std::remove_reference_t<std::ranges::range_reference_t<R>>;
     return vector_view<T, host>{std::ranges::data(values), static_cast<index_t>(std::ranges::size(values))};
 }
 
 /// A host view of `rows` x `cols` contiguous row-major values at `data`.
-template <class T> constexpr matrix_view<T, host> view_rows(T* data, index_t rows, index_t cols) {
+template <class T>
+constexpr matrix_view<T, host> view_rows(T* data, index_t rows, index_t cols) {
     return {data, rows, cols};
 }
 

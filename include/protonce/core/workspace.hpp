@@ -13,7 +13,8 @@ namespace protonce::inline v0 {
 
 /// Scratch memory of a backend: a stack of blocks that only grows. What a scope takes is given back when the scope ends, and the
 /// blocks are kept; so the second identical call finds every block in its place and allocates nothing.
-template <memory_space S> class workspace {
+template <memory_space S>
+class workspace {
 public:
     explicit workspace(std::pmr::memory_resource* resource) : resource_(resource) {}
 
@@ -29,11 +30,19 @@ public:
         }
 
         /// `size` values, undefined, aligned to 64 bytes.
-        template <class T> vector_view<T, S> vector(index_t size) { return {owner_.template take<T>(size), size}; }
+        template <class T>
+        vector_view<T, S> vector(index_t size) {
+            return {owner_.template take<T>(size), size};
+        }
         /// rows x cols values, undefined; the first is aligned to 64 bytes.
-        template <class T> matrix_view<T, S> matrix(index_t rows, index_t cols) {
-            if (rows < 0 || cols < 0) { throw std::bad_alloc(); }
-            if (cols > 0 && rows > std::numeric_limits<index_t>::max() / cols) { throw std::bad_alloc(); }
+        template <class T>
+        matrix_view<T, S> matrix(index_t rows, index_t cols) {
+            if (rows < 0 || cols < 0) {
+                throw std::bad_alloc();
+            }
+            if (cols > 0 && rows > std::numeric_limits<index_t>::max() / cols) {
+                throw std::bad_alloc();
+            }
             return {owner_.template take<T>(rows * cols), rows, cols};
         }
 
@@ -46,7 +55,9 @@ public:
     /// Bytes held, in use or not.
     index_t bytes() const {
         index_t sum = 0;
-        for (const auto& block : blocks_) { sum += block.size(); }
+        for (const auto& block : blocks_) {
+            sum += block.size();
+        }
         return sum;
     }
 
@@ -61,7 +72,8 @@ private:
     static constexpr index_t unit = static_cast<index_t>(buffer<std::byte, S>::alignment);
     static constexpr index_t least_block = index_t{1} << 16;
 
-    template <class T> T* take(index_t size) {
+    template <class T>
+    T* take(index_t size) {
         if (size < 0 || size > std::numeric_limits<index_t>::max() / 2 / static_cast<index_t>(sizeof(T))) {
             throw std::bad_alloc();
         }

@@ -11,8 +11,8 @@ namespace protonce::inline v0::detail::cpu {
 /// The columns of one ProtoNCE level: distinct clusters of the batch, ascending, then negatives from the others. No set and no table:
 /// the r-th negative is a rank among the other clusters, and the rank is turned into an id by a binary search.
 template <class T>
-void draw_columns(workspace<host>& scratch, vector_view<const label_t> own, index_t pool, index_t num_negatives, const rng_key& key,
-                  column_draw<T, host> out) {
+void draw_columns(workspace<host>& scratch, vector_view<const label_t> own, index_t pool, index_t num_negatives,
+                  const rng_key& key, column_draw<T, host> out) {
     workspace<host>::scope scope(scratch);
     auto sorted = scope.vector<label_t>(own.size());
     std::copy(own.begin(), own.end(), sorted.begin());
@@ -21,7 +21,9 @@ void draw_columns(workspace<host>& scratch, vector_view<const label_t> own, inde
     for (auto from = std::lower_bound(sorted.begin(), sorted.end(), label_t{0}); from != sorted.end(); ++batch) {
         const auto to = std::upper_bound(from, sorted.end(), *from);
         out.column_id[batch] = *from;
-        if (!out.log_count.empty()) { out.log_count[batch] = static_cast<T>(std::log(static_cast<double>(to - from))); }
+        if (!out.log_count.empty()) {
+            out.log_count[batch] = static_cast<T>(std::log(static_cast<double>(to - from)));
+        }
         from = to;
     }
     const index_t others = pool - batch;
@@ -40,7 +42,9 @@ void draw_columns(workspace<host>& scratch, vector_view<const label_t> own, inde
             }
         }
         out.column_id[batch + r] = rank + low;
-        if (!out.log_count.empty()) { out.log_count[batch + r] = T(0); }
+        if (!out.log_count.empty()) {
+            out.log_count[batch + r] = T(0);
+        }
     }
     out.column_count[0] = batch + negatives;
     out.batch_count[0] = batch;

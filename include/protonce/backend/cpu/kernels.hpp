@@ -12,15 +12,18 @@
 namespace protonce::inline v0::detail::cpu {
 
 /// Integer as wide as T, for numbers that live beside values in a register.
-template <class T> using lane_int = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+template <class T>
+using lane_int = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
 
 /// Columns of a packed panel: 64 bytes, one cache line, on every instruction set, so that packed data does not depend on it.
-template <class T> inline constexpr int panel_width = 64 / static_cast<int>(sizeof(T));
+template <class T>
+inline constexpr int panel_width = 64 / static_cast<int>(sizeof(T));
 
 /// Most rows that any instruction set takes in one tile.
 inline constexpr int most_tile_rows = 12;
 
-template <class T> struct kernel_table {
+template <class T>
+struct kernel_table {
     int rows;
     void (*tile_product)(const T* const* a, const T* b, index_t stride_b, index_t depth, T* out, index_t stride_out,
                          bool accumulate);
@@ -64,18 +67,27 @@ enum class instruction_set { baseline, avx2, avx512 };
 /// The widest that this processor runs.
 inline instruction_set widest_instruction_set() {
 #if defined(__x86_64__) && defined(__GNUC__)
-    if (__builtin_cpu_supports("avx512f")) { return instruction_set::avx512; }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) { return instruction_set::avx2; }
+    if (__builtin_cpu_supports("avx512f")) {
+        return instruction_set::avx512;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        return instruction_set::avx2;
+    }
 #endif
     return instruction_set::baseline;
 }
 
 /// Kernels of an instruction set, or of the widest that this processor runs if that is less.
-template <class T> kernel_table<T> kernels(instruction_set wanted) {
+template <class T>
+kernel_table<T> kernels(instruction_set wanted) {
     [[maybe_unused]] const instruction_set use = std::min(wanted, widest_instruction_set());
 #if defined(__x86_64__) && defined(__GNUC__)
-    if (use == instruction_set::avx512) { return avx512::template table<T>(); }
-    if (use == instruction_set::avx2) { return avx2::template table<T>(); }
+    if (use == instruction_set::avx512) {
+        return avx512::template table<T>();
+    }
+    if (use == instruction_set::avx2) {
+        return avx2::template table<T>();
+    }
 #endif
     return baseline::template table<T>();
 }

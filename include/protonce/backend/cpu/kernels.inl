@@ -5,23 +5,29 @@
 // Templates and lambdas do not inherit such an attribute, so every function here carries it. Vectors stay inside a function.
 
 /// `lanes` values of T in one register, and how they lie in memory (any alignment).
-template <class T> struct pack {
+template <class T>
+struct pack {
     static constexpr int lanes = PROTONCE_KERNEL_BYTES / static_cast<int>(sizeof(T));
     typedef T type __attribute__((vector_size(PROTONCE_KERNEL_BYTES)));
     typedef T memory __attribute__((vector_size(PROTONCE_KERNEL_BYTES), aligned(sizeof(T)), may_alias));
     typedef lane_int<T> integer __attribute__((vector_size(PROTONCE_KERNEL_BYTES)));
-    typedef lane_int<T> integer_memory __attribute__((vector_size(PROTONCE_KERNEL_BYTES), aligned(sizeof(T)), may_alias));
+    typedef lane_int<T> integer_memory
+        __attribute__((vector_size(PROTONCE_KERNEL_BYTES), aligned(sizeof(T)), may_alias));
 };
 
 // Rows of a tile: as many as leave registers for one row of b and a broadcast value.
-template <class T> inline constexpr int rows_of_tile = PROTONCE_KERNEL_BYTES == 16 ? 3 : PROTONCE_KERNEL_BYTES == 32 ? 6 : 12;
+template <class T>
+inline constexpr int rows_of_tile = PROTONCE_KERNEL_BYTES == 16   ? 3
+                                    : PROTONCE_KERNEL_BYTES == 32 ? 6
+                                                                  : 12;
 
 /// out[r][w] = init + sum_k a[r][k] * b[k * stride_b + w] for `rows_of_tile` rows and panel_width columns: one chain of fused
 /// multiply-adds over k per value, whatever the instruction set. init is out itself if `accumulate`, else 0.
 /// Compute-bound: reads one panel row and broadcasts rows_of_tile values for rows_of_tile * panel_width multiply-adds.
 template <class T>
-PROTONCE_KERNEL_TARGET __attribute__((noinline)) void tile_product(const T* const* a, const T* b, index_t stride_b, index_t depth,
-                                                                   T* out, index_t stride_out, bool accumulate) {
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void tile_product(const T* const* a, const T* b, index_t stride_b,
+                                                                   index_t depth, T* out, index_t stride_out,
+                                                                   bool accumulate) {
     using P = pack<T>;
     using V = typename P::type;
     constexpr int R = rows_of_tile<T>;
@@ -31,19 +37,24 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) void tile_product(const T* cons
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
         for (int v = 0; v < n; ++v) {
-            sum[r][v] = accumulate ? V(*reinterpret_cast<const typename P::memory*>(out + r * stride_out + v * P::lanes)) : V{};
+            sum[r][v] =
+                accumulate ? V(*reinterpret_cast<const typename P::memory*>(out + r * stride_out + v * P::lanes)) : V{};
         }
     }
     for (index_t k = 0; k < depth; ++k) {
         V bk[n];
 #pragma GCC unroll 4
-        for (int v = 0; v < n; ++v) { bk[v] = *reinterpret_cast<const typename P::memory*>(b + v * P::lanes); }
+        for (int v = 0; v < n; ++v) {
+            bk[v] = *reinterpret_cast<const typename P::memory*>(b + v * P::lanes);
+        }
         b += stride_b;
 #pragma GCC unroll 12
         for (int r = 0; r < R; ++r) {
             const V x = a[r][k] - V{};
 #pragma GCC unroll 4
-            for (int v = 0; v < n; ++v) { sum[r][v] += x * bk[v]; }
+            for (int v = 0; v < n; ++v) {
+                sum[r][v] += x * bk[v];
+            }
         }
     }
 #pragma GCC unroll 12
@@ -58,9 +69,9 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) void tile_product(const T* cons
 /// For `rows_of_tile` rows and the centroids of `panels`: score = x.c - ||c||^2 / 2, whose largest belongs to the nearest centroid.
 /// best[r][w], where[r][w]: largest score so far in lane w and the panel that has it; earlier panels win among equals.
 template <class T>
-PROTONCE_KERNEL_TARGET __attribute__((noinline)) void nearest_in_panels(const T* const* rows, const T* panels,
-                                                                        const T* half_norm, index_t depth, index_t first,
-                                                                        index_t last, T* best, lane_int<T>* where) {
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void
+nearest_in_panels(const T* const* rows, const T* panels, const T* half_norm, index_t depth, index_t first, index_t last,
+                  T* best, lane_int<T>* where) {
     using P = pack<T>;
     using V = typename P::type;
     using I = typename P::integer;
@@ -80,13 +91,17 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) void nearest_in_panels(const T*
         for (index_t k = 0; k < depth; ++k) {
             V bk[n];
 #pragma GCC unroll 4
-            for (int v = 0; v < n; ++v) { bk[v] = *reinterpret_cast<const typename P::memory*>(b + v * P::lanes); }
+            for (int v = 0; v < n; ++v) {
+                bk[v] = *reinterpret_cast<const typename P::memory*>(b + v * P::lanes);
+            }
             b += W;
 #pragma GCC unroll 12
             for (int r = 0; r < R; ++r) {
                 const V x = rows[r][k] - V{};
 #pragma GCC unroll 4
-                for (int v = 0; v < n; ++v) { sum[r][v] += x * bk[v]; }
+                for (int v = 0; v < n; ++v) {
+                    sum[r][v] += x * bk[v];
+                }
             }
         }
         const I number = static_cast<lane_int<T>>(panel) - I{};
@@ -108,7 +123,8 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) void nearest_in_panels(const T*
 
 /// out[r][w] = sum_k (a[r][k] - b[k][w])^2 for `rows_of_tile` rows and one panel, computed from the differences: 0 for equal rows.
 template <class T>
-PROTONCE_KERNEL_TARGET __attribute__((noinline)) void tile_squared_distance(const T* const* a, const T* b, index_t depth, T* out) {
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void tile_squared_distance(const T* const* a, const T* b,
+                                                                            index_t depth, T* out) {
     using P = pack<T>;
     using V = typename P::type;
     constexpr int R = rows_of_tile<T>;
@@ -118,7 +134,9 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) void tile_squared_distance(cons
     for (index_t k = 0; k < depth; ++k) {
         V bk[n];
 #pragma GCC unroll 4
-        for (int v = 0; v < n; ++v) { bk[v] = *reinterpret_cast<const typename P::memory*>(b + v * P::lanes); }
+        for (int v = 0; v < n; ++v) {
+            bk[v] = *reinterpret_cast<const typename P::memory*>(b + v * P::lanes);
+        }
         b += W;
 #pragma GCC unroll 12
         for (int r = 0; r < R; ++r) {
@@ -133,7 +151,9 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) void tile_squared_distance(cons
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-        for (int v = 0; v < n; ++v) { *reinterpret_cast<typename P::memory*>(out + r * W + v * P::lanes) = sum[r][v]; }
+        for (int v = 0; v < n; ++v) {
+            *reinterpret_cast<typename P::memory*>(out + r * W + v * P::lanes) = sum[r][v];
+        }
     }
 }
 
@@ -205,13 +225,16 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) double exp_and_sum(T* values, i
         }
         const V both = sum[0] + sum[1];
         double out = 0;
-        for (int l = 0; l < lanes; ++l) { out += static_cast<double>(both[l]); }
+        for (int l = 0; l < lanes; ++l) {
+            out += static_cast<double>(both[l]);
+        }
         return out;
     }
 }
 
 /// The functions above, behind pointers.
-template <class T> kernel_table<T> table() {
-    return {rows_of_tile<T>,          &tile_product<T>,     &nearest_in_panels<T>, &tile_squared_distance<T>,
-            &squared_distance<T>, &exp_and_sum<T>};
+template <class T>
+kernel_table<T> table() {
+    return {rows_of_tile<T>,           &tile_product<T>,     &nearest_in_panels<T>,
+            &tile_squared_distance<T>, &squared_distance<T>, &exp_and_sum<T>};
 }

@@ -12,12 +12,14 @@ namespace protonce::inline v0::detail::cpu {
 
 /// Rows prepared for many assignments: a copy that is centred and scaled by a power of two, so that x.c - ||c||^2 / 2 neither cancels on
 /// shifted data nor overflows on large ones. Lives in scratch memory until destroyed. Centring rounds each value once, to T.
-template <class T, class Threads> class row_index {
+template <class T, class Threads>
+class row_index {
 public:
     row_index(workspace<host>& scratch, const thread_team<Threads>& team, const kernel_table<T>& kernel,
               matrix_view<const T> features, bool centre)
         : scope_(scratch), features_(features), mean_(scope_.template vector<double>(features.cols())),
-          rows_(scope_.template matrix<T>(features.rows(), features.cols())), scratch_(scratch), team_(team), kernel_(kernel) {
+          rows_(scope_.template matrix<T>(features.rows(), features.cols())), scratch_(scratch), team_(team),
+          kernel_(kernel) {
         if (centre) {
             column_means();
         } else {
@@ -27,7 +29,9 @@ public:
         team_.for_each(ceil_div(features.rows(), task_rows), [&](index_t task) {
             const index_t first = task * task_rows;
             const index_t last = std::min(features_.rows(), first + task_rows);
-            for (index_t i = first; i < last; ++i) { prepare(features_.row(i).data(), rows_.row(i).data()); }
+            for (index_t i = first; i < last; ++i) {
+                prepare(features_.row(i).data(), rows_.row(i).data());
+            }
         });
     }
     row_index(const row_index&) = delete;
@@ -35,7 +39,8 @@ public:
 
     /// For each row the nearest centroid, the lowest among equals, by one multiply-add chain per pair over the prepared values.
     /// squared_distance (may be empty) is computed afresh in double from the values as given.
-    void nearest(matrix_view<const T> centroids, vector_view<label_t> assignment, vector_view<double> squared_distance) {
+    void nearest(matrix_view<const T> centroids, vector_view<label_t> assignment,
+                 vector_view<double> squared_distance) {
         constexpr int W = panel_width<T>;
         const index_t C = features_.cols();
         const index_t panels = ceil_div(centroids.rows(), W);
@@ -59,15 +64,17 @@ public:
             for (index_t panel = 0; panel < panels; panel += block) {
                 for (index_t i = first; i < last; i += kernel_.rows) {
                     const tile_rows<T> tile(rows_, i, kernel_.rows);
-                    kernel_.nearest_in_panels(tile.at, packed.data(), half_norm.data(), C, panel, std::min(panels, panel + block),
-                                              top + (i - first) * W, at + (i - first) * W);
+                    kernel_.nearest_in_panels(tile.at, packed.data(), half_norm.data(), C, panel,
+                                              std::min(panels, panel + block), top + (i - first) * W,
+                                              at + (i - first) * W);
                 }
             }
             for (index_t i = first; i < last; ++i) {
                 const label_t label = best_lane(top + (i - first) * W, at + (i - first) * W);
                 assignment[i] = label;
                 if (!squared_distance.empty()) {
-                    squared_distance[i] = kernel_.squared_distance(features_.row(i).data(), centroids.row(label).data(), C);
+                    squared_distance[i] =
+                        kernel_.squared_distance(features_.row(i).data(), centroids.row(label).data(), C);
                 }
             }
         });
@@ -75,7 +82,8 @@ public:
 
     /// visit(row, squared distances to the `count` candidates) for each row of a task, tasks in parallel; values in T, not negative,
     /// in units of the data.
-    template <class Visit> void squared_distances(matrix_view<const T> candidates, const Visit& visit) {
+    template <class Visit>
+    void squared_distances(matrix_view<const T> candidates, const Visit& visit) {
         constexpr int W = panel_width<T>;
         const index_t C = features_.cols();
         const index_t panels = ceil_div(candidates.rows(), W);
@@ -95,7 +103,8 @@ public:
             for (index_t i = first; i < last; i += kernel_.rows) {
                 const tile_rows<T> group(rows_, i, kernel_.rows);
                 for (index_t panel = 0; panel < panels; ++panel) {
-                    kernel_.tile_squared_distance(group.at, packed.data() + panel * C * W, C, tile + panel * most_tile_rows * W);
+                    kernel_.tile_squared_distance(group.at, packed.data() + panel * C * W, C,
+                                                  tile + panel * most_tile_rows * W);
                 }
                 for (index_t r = 0; r < kernel_.rows && i + r < last; ++r) {
                     for (index_t l = 0; l < candidates.rows(); ++l) {
@@ -127,14 +136,20 @@ private:
             std::fill(sum.begin(), sum.end(), 0.0);
             const index_t last = std::min(features_.rows(), (task + 1) * task_rows);
             for (index_t i = task * task_rows; i < last; ++i) {
-                for (index_t j = 0; j < C; ++j) { sum[j] += static_cast<double>(features_(i, j)); }
+                for (index_t j = 0; j < C; ++j) {
+                    sum[j] += static_cast<double>(features_(i, j));
+                }
             }
         });
         std::fill(mean_.begin(), mean_.end(), 0.0);
         for (index_t task = 0; task < count; ++task) {
-            for (index_t j = 0; j < C; ++j) { mean_[j] += part(task, j); }
+            for (index_t j = 0; j < C; ++j) {
+                mean_[j] += part(task, j);
+            }
         }
-        for (auto& m : mean_) { m /= static_cast<double>(features_.rows()); }
+        for (auto& m : mean_) {
+            m /= static_cast<double>(features_.rows());
+        }
     }
 
     /// The power of two that brings the largest centred value into [1/2, 1).
@@ -152,8 +167,12 @@ private:
             largest[task] = top;
         });
         double top = 0;
-        for (const double t : largest) { top = std::max(top, t); }
-        if (!check::is_positive(top)) { return; }
+        for (const double t : largest) {
+            top = std::max(top, t);
+        }
+        if (!check::is_positive(top)) {
+            return;
+        }
         int exponent = 0;
         std::frexp(top, &exponent);
         scale_ = static_cast<T>(std::ldexp(1.0, std::clamp(-exponent, -most_exponent, most_exponent)));

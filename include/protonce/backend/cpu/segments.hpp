@@ -18,12 +18,18 @@ struct sorted_rows {
         auto next = scope.vector<index_t>(clusters + 1);
         std::fill(first.begin(), first.end(), index_t{0});
         for (const label_t k : assignment) {
-            if (k >= 0) { ++first[k + 1]; }
+            if (k >= 0) {
+                ++first[k + 1];
+            }
         }
-        for (index_t k = 0; k < clusters; ++k) { first[k + 1] += first[k]; }
+        for (index_t k = 0; k < clusters; ++k) {
+            first[k + 1] += first[k];
+        }
         std::copy(first.begin(), first.end(), next.begin());
         for (index_t i = 0; i < assignment.size(); ++i) {
-            if (assignment[i] >= 0) { row[next[assignment[i]]++] = i; }
+            if (assignment[i] >= 0) {
+                row[next[assignment[i]]++] = i;
+            }
         }
     }
 };
@@ -51,9 +57,13 @@ void segment_sum(workspace<host>& scratch, const thread_team<Threads>& team, mat
             const T* x = features.row(i).data();
             const double w = weight.empty() ? 1.0 : static_cast<double>(weight[i]);
             total += w;
-            for (index_t c = c0; c < c1; ++c) { out[c] += w * static_cast<double>(x[c]); }
+            for (index_t c = c0; c < c1; ++c) {
+                out[c] += w * static_cast<double>(x[c]);
+            }
         }
-        if (c0 == 0) { count[k] = total; }
+        if (c0 == 0) {
+            count[k] = total;
+        }
     });
 }
 
@@ -65,7 +75,9 @@ void segment_scalar_sum(vector_view<const double> values, scalar_map map, vector
     std::fill(count.begin(), count.end(), 0.0);
     for (index_t i = 0; i < values.size(); ++i) {
         const label_t k = assignment[i];
-        if (k < 0) { continue; }
+        if (k < 0) {
+            continue;
+        }
         const double w = weight.empty() ? 1.0 : static_cast<double>(weight[i]);
         sum[k] += w * (map == scalar_map::square_root ? std::sqrt(values[i]) : values[i]);
         count[k] += w;
@@ -87,15 +99,21 @@ void draw_weighted(workspace<host>& scratch, const thread_team<Threads>& team, v
     team.for_each(blocks, [&](index_t b) {
         double sum = 0;
         const index_t last = std::min(values.size(), (b + 1) * block);
-        for (index_t i = b * block; i < last; ++i) { sum += product(i); }
+        for (index_t i = b * block; i < last; ++i) {
+            sum += product(i);
+        }
         before[b + 1] = sum;
     });
     before[0] = 0;
-    for (index_t b = 0; b < blocks; ++b) { before[b + 1] += before[b]; }
+    for (index_t b = 0; b < blocks; ++b) {
+        before[b + 1] += before[b];
+    }
     const double total = before[blocks];
     for (index_t l = 0; l < rows.size(); ++l) {
         rows[l] = -1;
-        if (!check::is_positive(total)) { continue; }
+        if (!check::is_positive(total)) {
+            continue;
+        }
         const double aim = uniform[l] * total;
         index_t b = std::upper_bound(before.begin() + 1, before.end(), aim) - (before.begin() + 1);
         b = std::min(b, blocks - 1);
@@ -109,14 +127,18 @@ void draw_weighted(workspace<host>& scratch, const thread_team<Threads>& team, v
                 running += p;
                 if (p > 0) {
                     positive = i;
-                    if (running > aim) { break; }
+                    if (running > aim) {
+                        break;
+                    }
                 }
             }
             rows[l] = positive;
         }
         // Only zeros from the chosen block on (aim rounded up to the total): the last positive row of all.
         for (index_t i = values.size() - 1; rows[l] < 0 && i >= 0; --i) {
-            if (product(i) > 0) { rows[l] = i; }
+            if (product(i) > 0) {
+                rows[l] = i;
+            }
         }
     }
 }

@@ -15,12 +15,13 @@
 /// Pass 2, only for gradients to columns and temperatures, walks again with the sums known, each tile of columns owned by one task.
 namespace protonce::inline v0::detail::cpu {
 
-template <class T, class Threads> class softmax_problem {
+template <class T, class Threads>
+class softmax_problem {
 public:
     softmax_problem(workspace<host>& scratch, const thread_team<Threads>& team, const kernel_table<T>& kernel,
                     const contrast<T, host>& problem)
-        : scope_(scratch), scratch_(scratch), team_(team), kernel_(kernel), in_(problem),
-          columns_(scope_, problem), B_(problem.query.rows()), C_(problem.query.cols()), C_padded_(round_up(C_, panel_width<T>)),
+        : scope_(scratch), scratch_(scratch), team_(team), kernel_(kernel), in_(problem), columns_(scope_, problem),
+          B_(problem.query.rows()), C_(problem.query.cols()), C_padded_(round_up(C_, panel_width<T>)),
           positive_logit_(scope_.template vector<T>(B_)), others_(scope_.template vector<double>(B_)),
           shift_(scope_.template vector<T>(B_)), share_(scope_.template vector<double>(B_)) {
         // A positive that is no column in use (the caller's mistake) must not look like a number.
@@ -28,9 +29,13 @@ public:
     }
 
     void run() {
-        if (!in_.positive.empty()) { outside_positives(); }
+        if (!in_.positive.empty()) {
+            outside_positives();
+        }
         forward();
-        if (!in_.grad_columns.empty() || !in_.grad_temperature.empty()) { backward_columns(); }
+        if (!in_.grad_columns.empty() || !in_.grad_temperature.empty()) {
+            backward_columns();
+        }
     }
 
 private:
@@ -45,7 +50,8 @@ private:
         return in_.row_scale.empty() ? 1.0 : static_cast<double>(in_.row_scale[in_.row_scale.size() == 1 ? 0 : i]);
     }
     double log_weight_of_positive(index_t i) const {
-        return in_.own.empty() || in_.log_weight.empty() ? 0.0 : static_cast<double>(in_.log_weight[columns_.own_at(i)]);
+        return in_.own.empty() || in_.log_weight.empty() ? 0.0
+                                                         : static_cast<double>(in_.log_weight[columns_.own_at(i)]);
     }
     T inverse_temperature_of_positive(index_t i) const {
         return T(1) / in_.temperature[in_.temperature.size() == 1 ? 0 : static_cast<index_t>(in_.own[i])];
@@ -101,19 +107,26 @@ private:
                 tile.load(worker, columns_, t * tile_columns, with_gradient);
                 for (index_t i = row0; i < row1; i += kernel_.rows) {
                     tile.logits(worker, kernel_, in_.query, i);
-                    for (index_t r = 0; r < kernel_.rows; ++r) { absorb(tile, worker, partial, slice, i + r, r, row1); }
-                    if (with_gradient) { tile.add_gradient(worker, kernel_, partial.gradient(slice), i); }
+                    for (index_t r = 0; r < kernel_.rows; ++r) {
+                        absorb(tile, worker, partial, slice, i + r, r, row1);
+                    }
+                    if (with_gradient) {
+                        tile.add_gradient(worker, kernel_, partial.gradient(slice), i);
+                    }
                 }
             }
         });
         team_.for_each(blocks, [&](index_t block) {
             const index_t last = std::min(B_, (block + 1) * row_block);
-            for (index_t i = block * row_block; i < last; ++i) { merge(partial, slices, i); }
+            for (index_t i = block * row_block; i < last; ++i) {
+                merge(partial, slices, i);
+            }
         });
     }
 
     /// One row of a tile: positives and left-out columns removed, maximum, exponentials, running sums.
-    void absorb(softmax_tile<T>& tile, int worker, partial_sums<T>& partial, index_t slice, index_t i, index_t r, index_t row1) {
+    void absorb(softmax_tile<T>& tile, int worker, partial_sums<T>& partial, index_t slice, index_t i, index_t r,
+                index_t row1) {
         T* s = tile.row(worker, r);
         const index_t padded = tile.padded(worker);
         if (i >= row1 || !takes_part(i)) {
@@ -121,11 +134,19 @@ private:
             return;
         }
         const index_t own = columns_.mask(tile, worker, i, s);
-        if (own >= 0) { positive_logit_[i] = tile.own_logit(worker); }
-        if (partial.counts_ties()) { partial.count_largest(slice, i, s, tile.columns(worker)); }
-        if (!in_.log_weight.empty()) { tile.add_log_weight(worker, s, in_.log_weight); }
+        if (own >= 0) {
+            positive_logit_[i] = tile.own_logit(worker);
+        }
+        if (partial.counts_ties()) {
+            partial.count_largest(slice, i, s, tile.columns(worker));
+        }
+        if (!in_.log_weight.empty()) {
+            tile.add_log_weight(worker, s, in_.log_weight);
+        }
         T top = left_out<T>;
-        for (index_t j = 0; j < padded; ++j) { top = s[j] > top ? s[j] : top; }
+        for (index_t j = 0; j < padded; ++j) {
+            top = s[j] > top ? s[j] : top;
+        }
         T& M = partial.maximum(slice, i);
         double& l = partial.sum(slice, i);
         if (top > M) {
@@ -147,7 +168,9 @@ private:
         const double lw = log_weight_of_positive(i);
         const double own = static_cast<double>(positive_logit_[i]) + lw;
         double M = own;
-        for (index_t s = 0; s < slices; ++s) { M = std::max(M, static_cast<double>(partial.maximum(s, i))); }
+        for (index_t s = 0; s < slices; ++s) {
+            M = std::max(M, static_cast<double>(partial.maximum(s, i)));
+        }
         double r = 0;
         for (index_t s = 0; s < slices; ++s) {
             const double factor = std::exp(static_cast<double>(partial.maximum(s, i)) - M);
@@ -164,15 +187,24 @@ private:
         write_row(i, loss, log_sum, partial, slices, 1 / (r + p));
     }
 
-    void write_row(index_t i, double loss, double log_sum, const partial_sums<T>& partial, index_t slices, double inverse_sum) {
+    void write_row(index_t i, double loss, double log_sum, const partial_sums<T>& partial, index_t slices,
+                   double inverse_sum) {
         const bool part = takes_part(i);
-        if (!in_.loss.empty()) { in_.loss[i] = static_cast<T>(loss); }
-        if (!in_.log_sum.empty()) { in_.log_sum[i] = static_cast<T>(log_sum); }
-        if (!in_.top1.empty()) { in_.top1[i] = part ? partial.top1(slices, i, positive_logit_[i]) : T(0); }
+        if (!in_.loss.empty()) {
+            in_.loss[i] = static_cast<T>(loss);
+        }
+        if (!in_.log_sum.empty()) {
+            in_.log_sum[i] = static_cast<T>(log_sum);
+        }
+        if (!in_.top1.empty()) {
+            in_.top1[i] = part ? partial.top1(slices, i, positive_logit_[i]) : T(0);
+        }
         // d l / d s_+ / tau_+, with the row's factor
         const double pull =
             part ? -scale_of(i) * others_[i] * static_cast<double>(inverse_temperature_of_positive(i)) : 0.0;
-        if (!in_.grad_query.empty()) { write_query_gradient(i, part, pull, partial, slices, inverse_sum * scale_of(i)); }
+        if (!in_.grad_query.empty()) {
+            write_query_gradient(i, part, pull, partial, slices, inverse_sum * scale_of(i));
+        }
         if (!in_.grad_positive.empty()) {
             auto grad = in_.grad_positive.row(i);
             for (index_t c = 0; c < C_; ++c) {
@@ -183,10 +215,13 @@ private:
     }
 
     /// G of all slices, added in slice order, and the pull of the positive.
-    void write_query_gradient(index_t i, bool part, double pull, const partial_sums<T>& partial, index_t slices, double factor) {
+    void write_query_gradient(index_t i, bool part, double pull, const partial_sums<T>& partial, index_t slices,
+                              double factor) {
         auto grad = in_.grad_query.row(i);
         if (!part) {
-            if (!in_.accumulate) { std::fill(grad.begin(), grad.end(), T(0)); }
+            if (!in_.accumulate) {
+                std::fill(grad.begin(), grad.end(), T(0));
+            }
             return;
         }
         const T* positive = in_.own.empty() ? in_.positive.row(i).data() : in_.columns.row(in_.own[i]).data();
@@ -196,7 +231,9 @@ private:
             const index_t count = std::min(width, C_ - c0);
             for (index_t s = 0; s < slices; ++s) {
                 const T* g = partial.gradient(s).row(i).data() + c0;
-                for (index_t c = 0; c < count; ++c) { sum[c] += partial.sum(s, i) * static_cast<double>(g[c]); }
+                for (index_t c = 0; c < count; ++c) {
+                    sum[c] += partial.sum(s, i) * static_cast<double>(g[c]);
+                }
             }
             for (index_t c = 0; c < count; ++c) {
                 const double g = sum[c] * factor + pull * static_cast<double>(positive[c0 + c]);
@@ -224,7 +261,9 @@ private:
         team_.for_each(B_, [&](index_t i) {
             auto row = queries.row(i);
             const T scale = static_cast<T>(scale_of(i));
-            for (index_t c = 0; c < C_; ++c) { row[c] = takes_part(i) ? scale * in_.query(i, c) : T(0); }
+            for (index_t c = 0; c < C_; ++c) {
+                row[c] = takes_part(i) ? scale * in_.query(i, c) : T(0);
+            }
             std::fill(row.begin() + C_, row.end(), T(0));
         });
         const int workers = team_.workers();
@@ -238,9 +277,13 @@ private:
                 const index_t row1 = std::min(B_, row0 + row_block);
                 for (index_t i = row0; i < row1; i += kernel_.rows) {
                     tile.logits(worker, kernel_, in_.query, i);
-                    for (index_t r = 0; r < kernel_.rows && i + r < row1; ++r) { weigh(tile, sums, worker, i + r, r, i + r - row0); }
+                    for (index_t r = 0; r < kernel_.rows && i + r < row1; ++r) {
+                        weigh(tile, sums, worker, i + r, r, i + r - row0);
+                    }
                 }
-                if (!in_.grad_columns.empty()) { sums.add_rows(worker, kernel_, queries, row0, row1 - row0, tile.columns(worker)); }
+                if (!in_.grad_columns.empty()) {
+                    sums.add_rows(worker, kernel_, queries, row0, row1 - row0, tile.columns(worker));
+                }
             }
             double part = 0;
             for (index_t j = 0; j < tile.columns(worker); ++j) {
@@ -263,7 +306,9 @@ private:
         });
         if (!in_.grad_temperature.empty() && shared) {
             double sum = 0;
-            for (index_t t = 0; t < tiles; ++t) { sum += shared_part[t]; }
+            for (index_t t = 0; t < tiles; ++t) {
+                sum += shared_part[t];
+            }
             if (in_.own.empty()) {
                 for (index_t i = 0; i < B_; ++i) {
                     sum += scale_of(i) * others_[i] * static_cast<double>(positive_logit_[i]) /
@@ -286,10 +331,14 @@ private:
         T* logits = sums.logits(worker);
         const index_t own = columns_.mask(tile, worker, i, s);
         std::copy(s, s + count, logits);
-        if (!in_.log_weight.empty()) { tile.add_log_weight(worker, s, in_.log_weight); }
+        if (!in_.log_weight.empty()) {
+            tile.add_log_weight(worker, s, in_.log_weight);
+        }
         kernel_.exp_and_sum(s, tile.padded(worker), shift_[i]);
         const T share = static_cast<T>(share_[i]);
-        for (index_t j = 0; j < count; ++j) { s[j] *= share; }
+        for (index_t j = 0; j < count; ++j) {
+            s[j] *= share;
+        }
         if (own >= 0) {
             s[own] = static_cast<T>(-others_[i]);
             logits[own] = tile.own_logit(worker);
@@ -304,10 +353,10 @@ private:
     const contrast<T, host>& in_;
     used_columns<T> columns_;
     index_t B_, C_, C_padded_;
-    vector_view<T> positive_logit_;  // s_i+
-    vector_view<double> others_;     // share of the other columns in the sum, -d l / d s_+
-    vector_view<T> shift_;           // largest term of the sum, and
-    vector_view<double> share_;      // e^shift / sum
+    vector_view<T> positive_logit_; // s_i+
+    vector_view<double> others_;    // share of the other columns in the sum, -d l / d s_+
+    vector_view<T> shift_;          // largest term of the sum, and
+    vector_view<double> share_;     // e^shift / sum
 };
 
 } // namespace protonce::inline v0::detail::cpu

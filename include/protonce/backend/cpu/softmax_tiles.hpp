@@ -14,18 +14,26 @@ namespace protonce::inline v0::detail::cpu {
 inline constexpr index_t tile_columns = 128;
 
 /// A logit that counts for nothing. Finite, so that -ffast-math cannot take its comparisons away; far below any real one.
-template <class T> inline constexpr T left_out = std::numeric_limits<T>::lowest() / 4;
+template <class T>
+inline constexpr T left_out = std::numeric_limits<T>::lowest() / 4;
 
 /// Which pool rows a problem uses, where each row's positive and its own left-out column lie among them.
-template <class T> class used_columns {
+template <class T>
+class used_columns {
 public:
     used_columns(workspace<host>::scope& scope, const contrast<T, host>& in) : in_(in), count_(in.columns.rows()) {
-        if (in.column_id.empty()) { return; }
+        if (in.column_id.empty()) {
+            return;
+        }
         count_ = in.column_count.empty() ? in.column_id.size() : in.column_count[0];
-        if (in.own.empty() && in.self.empty()) { return; }
+        if (in.own.empty() && in.self.empty()) {
+            return;
+        }
         place_ = scope.vector<index_t>(in.columns.rows());
         std::fill(place_.begin(), place_.end(), index_t{-1});
-        for (index_t j = 0; j < count_; ++j) { place_[in.column_id[j]] = j; }
+        for (index_t j = 0; j < count_; ++j) {
+            place_[in.column_id[j]] = j;
+        }
     }
 
     index_t count() const { return count_; }
@@ -35,23 +43,32 @@ public:
     index_t own_at(index_t i) const { return place(in_.own[i]); }
 
     /// Takes the columns that row i leaves out from a tile's logits. Returns the place of the row's positive in the tile, or -1.
-    template <class Tile> index_t mask(Tile& tile, int worker, index_t i, T* s) const {
+    template <class Tile>
+    index_t mask(Tile& tile, int worker, index_t i, T* s) const {
         const index_t first = tile.first(worker);
         const index_t count = tile.columns(worker);
         if (!in_.row_group.empty() && in_.row_group[i] >= 0) {
             for (index_t j = 0; j < count; ++j) {
                 const index_t column = id(first + j);
                 const bool positive = !in_.own.empty() && column == in_.own[i];
-                if (in_.pool_group[column] == in_.row_group[i] && !positive) { s[j] = left_out<T>; }
+                if (in_.pool_group[column] == in_.row_group[i] && !positive) {
+                    s[j] = left_out<T>;
+                }
             }
         }
         if (!in_.self.empty() && in_.self[i] >= 0) {
             const index_t at = place(in_.self[i]) - first;
-            if (at >= 0 && at < count) { s[at] = left_out<T>; }
+            if (at >= 0 && at < count) {
+                s[at] = left_out<T>;
+            }
         }
-        if (in_.own.empty()) { return -1; }
+        if (in_.own.empty()) {
+            return -1;
+        }
         const index_t own = own_at(i) - first;
-        if (own < 0 || own >= count) { return -1; }
+        if (own < 0 || own >= count) {
+            return -1;
+        }
         tile.own_logit(worker) = s[own];
         s[own] = left_out<T>;
         return own;
@@ -59,7 +76,9 @@ public:
 
 private:
     index_t place(label_t row) const {
-        if (row < 0) { return -1; }
+        if (row < 0) {
+            return -1;
+        }
         return place_.empty() ? static_cast<index_t>(row) : place_[row];
     }
 
@@ -69,14 +88,16 @@ private:
 };
 
 /// One tile of columns, packed for the kernels, and the logits of a few rows against it; one for each worker.
-template <class T> class softmax_tile {
+template <class T>
+class softmax_tile {
 public:
     softmax_tile(workspace<host>::scope& scope, int workers, index_t cols, bool with_gradient)
         : cols_(cols), padded_cols_(round_up(cols, panel_width<T>)),
           packed_(scope.template matrix<T>(workers, tile_columns * cols)),
           scaled_(scope.template matrix<T>(with_gradient ? workers : 0, tile_columns * padded_cols_)),
           inverse_(scope.template matrix<T>(workers, tile_columns)),
-          logits_(scope.template matrix<T>(workers, most_tile_rows * tile_columns)), state_(scope.template vector<state>(workers)) {}
+          logits_(scope.template matrix<T>(workers, most_tile_rows * tile_columns)),
+          state_(scope.template vector<state>(workers)) {}
 
     /// Packs `tile_columns` columns from `first` on, or what is left of them.
     void load(int worker, const used_columns<T>& columns, index_t first, bool with_gradient) {
@@ -88,17 +109,20 @@ public:
         }
         for (index_t j0 = 0; j0 < padded(worker); j0 += W) {
             pack_panel<T>(
-                cols_,
-                [&](int w) -> const T* { return j0 + w < now.count ? columns.values(first + j0 + w) : nullptr; },
+                cols_, [&](int w) -> const T* { return j0 + w < now.count ? columns.values(first + j0 + w) : nullptr; },
                 packed_.row(worker).data() + j0 * cols_);
         }
-        if (!with_gradient) { return; }
+        if (!with_gradient) {
+            return;
+        }
         for (index_t j = 0; j < padded(worker); ++j) {
             T* to = scaled_.row(worker).data() + j * padded_cols_;
             if (j < now.count) {
                 const T* from = columns.values(first + j);
                 const T factor = inverse_(worker, j);
-                for (index_t c = 0; c < cols_; ++c) { to[c] = from[c] * factor; }
+                for (index_t c = 0; c < cols_; ++c) {
+                    to[c] = from[c] * factor;
+                }
                 std::fill(to + cols_, to + padded_cols_, T(0));
             } else {
                 std::fill(to, to + padded_cols_, T(0));
@@ -113,13 +137,16 @@ public:
         T* out = logits_.row(worker).data();
         const index_t width = padded(worker);
         for (index_t j0 = 0; j0 < width; j0 += W) {
-            kernel.tile_product(rows.at, packed_.row(worker).data() + j0 * cols_, W, cols_, out + j0, tile_columns, false);
+            kernel.tile_product(rows.at, packed_.row(worker).data() + j0 * cols_, W, cols_, out + j0, tile_columns,
+                                false);
         }
         const T* factor = inverse_.row(worker).data();
         const index_t count = state_[worker].count;
         for (int r = 0; r < kernel.rows; ++r) {
             T* s = out + r * tile_columns;
-            for (index_t j = 0; j < width; ++j) { s[j] *= factor[j]; }
+            for (index_t j = 0; j < width; ++j) {
+                s[j] *= factor[j];
+            }
             std::fill(s + count, s + width, left_out<T>);
         }
     }
@@ -129,7 +156,9 @@ public:
     void add_gradient(int worker, const kernel_table<T>& kernel, matrix_view<T> gradient, index_t i) {
         constexpr int W = panel_width<T>;
         const T* coefficients[most_tile_rows];
-        for (int r = 0; r < kernel.rows; ++r) { coefficients[r] = row(worker, r); }
+        for (int r = 0; r < kernel.rows; ++r) {
+            coefficients[r] = row(worker, r);
+        }
         for (index_t c = 0; c < padded_cols_; c += W) {
             kernel.tile_product(coefficients, scaled_.row(worker).data() + c, padded_cols_, state_[worker].count,
                                 gradient.row(i).data() + c, gradient.stride(), true);
@@ -138,7 +167,9 @@ public:
 
     void add_log_weight(int worker, T* s, vector_view<const T> log_weight) const {
         const T* lw = log_weight.data() + state_[worker].first;
-        for (index_t j = 0; j < state_[worker].count; ++j) { s[j] += lw[j]; }
+        for (index_t j = 0; j < state_[worker].count; ++j) {
+            s[j] += lw[j];
+        }
     }
 
     /// Coefficients of a row for which no column of the tile counts; NaN stays NaN.
@@ -174,12 +205,15 @@ private:
 };
 
 /// Running maximum, sum and gradient of every row, one set for each slice of the columns.
-template <class T> class partial_sums {
+template <class T>
+class partial_sums {
 public:
     partial_sums(workspace<host>::scope& scope, index_t slices, index_t rows, index_t cols, bool ties)
         : rows_(rows), padded_rows_(rows + most_tile_rows), maximum_(scope.template matrix<T>(slices, rows)),
-          sum_(scope.template matrix<double>(slices, rows)), gradient_(scope.template matrix<T>(slices * padded_rows_, cols)),
-          largest_(scope.template matrix<T>(ties ? slices : 0, rows)), ties_(scope.template matrix<T>(ties ? slices : 0, rows)) {}
+          sum_(scope.template matrix<double>(slices, rows)),
+          gradient_(scope.template matrix<T>(slices * padded_rows_, cols)),
+          largest_(scope.template matrix<T>(ties ? slices : 0, rows)),
+          ties_(scope.template matrix<T>(ties ? slices : 0, rows)) {}
 
     void clear(index_t slice, index_t first, index_t last) {
         for (index_t i = first; i < last; ++i) {
@@ -207,7 +241,9 @@ public:
     bool counts_ties() const { return !largest_.empty(); }
 
     void scale_gradient(index_t slice, index_t i, T factor) {
-        for (T& g : gradient(slice).row(i)) { g *= factor; }
+        for (T& g : gradient(slice).row(i)) {
+            g *= factor;
+        }
     }
 
     /// How many of the logits equal the largest so far, the positive not among them.
@@ -228,8 +264,12 @@ public:
     T top1(index_t slices, index_t i, T own) const {
         T ties = T(1);
         for (index_t s = 0; s < slices; ++s) {
-            if (largest_(s, i) > own || own != own) { return T(0); }
-            if (largest_(s, i) == own) { ties += ties_(s, i); }
+            if (largest_(s, i) > own || own != own) {
+                return T(0);
+            }
+            if (largest_(s, i) == own) {
+                ties += ties_(s, i);
+            }
         }
         return T(1) / ties;
     }
@@ -243,13 +283,15 @@ private:
 };
 
 /// Sums over rows for one tile of columns: gradient to the columns and to their temperatures.
-template <class T> class column_sums {
+template <class T>
+class column_sums {
 public:
     column_sums(workspace<host>::scope& scope, int workers, index_t padded_cols, index_t row_block)
         : padded_cols_(padded_cols), row_block_(row_block),
           coefficients_(scope.template matrix<T>(workers, (tile_columns + most_tile_rows) * row_block)),
           gradient_(scope.template matrix<T>(workers, (tile_columns + most_tile_rows) * padded_cols)),
-          logit_sum_(scope.template matrix<double>(workers, tile_columns)), logits_(scope.template matrix<T>(workers, tile_columns)) {}
+          logit_sum_(scope.template matrix<double>(workers, tile_columns)),
+          logits_(scope.template matrix<T>(workers, tile_columns)) {}
 
     void clear(int worker) {
         auto gradient = gradient_.row(worker);

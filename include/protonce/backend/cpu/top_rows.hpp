@@ -9,10 +9,13 @@
 namespace protonce::inline v0::detail::cpu {
 
 /// The best of one query so far, descending; of equal ones the one that came first stays ahead.
-template <class T> void insert_top(T value, label_t row, vector_view<label_t> rows, vector_view<T> similarity, index_t& filled) {
+template <class T>
+void insert_top(T value, label_t row, vector_view<label_t> rows, vector_view<T> similarity, index_t& filled) {
     const index_t k = rows.size();
     index_t at = std::min(filled, k - 1);
-    if (filled == k && !(value > similarity[k - 1])) { return; }
+    if (filled == k && !(value > similarity[k - 1])) {
+        return;
+    }
     for (; at > 0 && (value > similarity[at - 1] || similarity[at - 1] != similarity[at - 1]); --at) {
         rows[at] = rows[at - 1];
         similarity[at] = similarity[at - 1];
@@ -25,7 +28,8 @@ template <class T> void insert_top(T value, label_t row, vector_view<label_t> ro
 /// Largest inner products of each query with the rows of a bank. The bank is packed a tile at a time and only the best are kept.
 template <class T, class Threads>
 void top_rows(workspace<host>& scratch, const thread_team<Threads>& team, const kernel_table<T>& kernel,
-              matrix_view<const T> queries, matrix_view<const T> bank, matrix_view<label_t> rows, matrix_view<T> similarity) {
+              matrix_view<const T> queries, matrix_view<const T> bank, matrix_view<label_t> rows,
+              matrix_view<T> similarity) {
     constexpr int W = panel_width<T>;
     const index_t C = queries.cols();
     workspace<host>::scope scope(scratch);
