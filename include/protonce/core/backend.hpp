@@ -96,14 +96,12 @@ concept has_segments = requires(B& be, seam_matrix<B, const T> x, seam_vector<B,
                                 seam_vector<B, const double> uniform, seam_vector<B, index_t> rows) {
     // Sums by cluster: w empty means 1 a row; rows with label -1 are passed over.
     be.segment_sum(x, w, a, sum, count); // sum_k = sum w_i x_i, count_k = sum w_i
-    be.segment_scalar_sum(v, scalar_map::square_root, w, a, count,
-                          count); // (values, map, weight, labels, sums, sums of weight)
-    {
-        be.farthest_in_segment(v, w, a, k)
-        } -> std::same_as<index_t>; // row of the largest v with label k and weight > 0, lowest
-                                    // row among equals; -1: none; waits
-    be.draw_weighted(v, w, uniform,
-                     rows); // rows_l: first row where the running sum of v_i w_i exceeds uniform_l * total
+    // (values, map, weight, labels, sums, sums of weight)
+    be.segment_scalar_sum(v, scalar_map::square_root, w, a, count, count);
+    // Row of the largest v with label k and weight > 0, the lowest among equals; -1: none. Waits.
+    { be.farthest_in_segment(v, w, a, k) } -> std::same_as<index_t>;
+    // rows_l: the first row where the running sum of v_i w_i exceeds uniform_l * total; -1 if the total is 0 or not finite.
+    be.draw_weighted(v, w, uniform, rows);
 };
 
 template <class B, class T = typename B::value_type>
@@ -111,16 +109,15 @@ concept has_assignment = requires(B& be, seam_matrix<B, const T> x, typename B::
                                   seam_vector<B, label_t> a, seam_vector<B, double> d, seam_vector<B, const double> cd,
                                   seam_vector<B, const T> w, seam_matrix<B, label_t> rows,
                                   seam_matrix<B, T> similarity) {
-    // index_rows borrows the features and keeps what it computes in scratch() until it is destroyed.
-    {
-        be.index_rows(x, true)
-        } -> std::same_as<typename B::row_index>; // true: may subtract the mean (not for spherical K-means)
-    be.nearest_row(index, x, a,
-                   d); // label and squared distance (d may be empty) of the nearest centroid, lowest among equals
+    // index_rows borrows the features and keeps what it computes in scratch() until it is destroyed. Its second argument
+    // says whether it may subtract the mean (not for spherical K-means).
+    { be.index_rows(x, true) } -> std::same_as<typename B::row_index>;
+    // Label and squared distance (d may be empty) of the nearest centroid, the lowest among equals.
+    be.nearest_row(index, x, a, d);
     be.candidate_potential(index, x, w, cd, d); // d_l = sum_i w_i min(cd_i, ||x_i - candidate_l||^2)
     be.relax_nearest(index, x, d);              // one candidate row: d_i = min(d_i, ||x_i - candidate||^2)
-    be.top_rows(x, x, rows,
-                similarity); // (queries, bank): largest inner products, descending, lowest row first if equal
+    // (queries, bank): the largest inner products, descending, the lowest row first among equals.
+    be.top_rows(x, x, rows, similarity);
 };
 
 template <class B, class T = typename B::value_type>
