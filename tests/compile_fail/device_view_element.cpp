@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect: (no match for|no viable overloaded|does not provide a call operator|type .* does not)
+// expect: (no match for call to|no matching function for call to object of type)
 // The elements of a device view cannot be read on the host.
 #include <protonce/core/view.hpp>
 
