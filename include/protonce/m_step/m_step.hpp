@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/core/backend.hpp>
+#include <protonce/core/check.hpp>
+#include <protonce/m_step/info_nce.hpp>
+#include <protonce/m_step/proto_nce.hpp>
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace protonce::inline v0 {
+
+struct m_step_options {
+    double temperature = 0.2; // tau of InfoNCE; a temperature among the inputs overrides it
+    protonce::negatives negatives = protonce::negatives::deduplicated;
+    index_t num_negatives = 16384; // R_p, at most; not read with negatives::all or given ids
+    std::uint64_t seed = 0;        // of the draws
+    std::uint64_t step = 0;        // of training: another one draws others
+    double instance_weight = 1;    // of InfoNCE
+    double prototype_weight = 1;   // of ProtoNCE
+};
+
+template <backend B>
+struct m_step_inputs {
+    using level = prototype_level<value_of<B>, typename B::space>;
+
+    matrix_of<B, const value_of<B>> query{};        // (B, C) unit rows
+    matrix_of<B, const value_of<B>> positive{};     // (B, C) unit rows, the key of each query
+    matrix_of<B, const value_of<B>> negatives{};    // (R, C) unit rows, the queue; empty while it is
+    vector_of<B, const label_t> query_cluster{};    // (B,) optional: queue negatives of the query's own cluster are
+    vector_of<B, const label_t> negative_cluster{}; // (R,) left out; -1: of no cluster
+    vector_of<B, const value_of<B>> temperature{};  // (1,) optional: a learned temperature of InfoNCE
+    vector_of<B, const index_t> sample{};           // (B,) sample number of each query; not read without levels
+    std::span<const level> levels{};                // M; none during warm-up: InfoNCE alone
+    std::span<const vector_of<B, const index_t>>
+        negative_id{};                          // M, optional: negatives of each level instead of drawn ones
+    vector_of<B, const value_of<B>> upstream{}; // (1,) optional: dL/dloss, factor of every gradient
+};
+
+template <backend B>
+struct m_step_outputs {
+    using columns_of_level = column_draw<value_of<B>, typename B::space>;
+
+    vector_of<B> loss{};                               // (1,) instance_weight InfoNCE + prototype_weight ProtoNCE
+    vector_of<B> loss_instance{};                      // (1,) InfoNCE, mean over the rows
+    vector_of<B> loss_prototypes{};                    // (1,) ProtoNCE, mean over the levels
+    vector_of<B> loss_per_level{};                     // (M,) mean over the level's rows
+    vector_of<B> accuracy_instance{};                  // (1,) share of queries that find their key among the negatives
+    vector_of<B> accuracy_per_level{};                 // (M,) share that find their prototype
+    matrix_of<B> grad_query{};                         // (B, C)
+    matrix_of<B> grad_positive{};                      // (B, C)
+    matrix_of<B> grad_negatives{};                     // (R, C)
+    vector_of<B> grad_temperature{};                   // (1,)
+    std::span<const matrix_of<B>> grad_prototypes{};   // M of (K_m, C); an empty one is not computed
+    std::span<const vector_of<B>> grad_temperatures{}; // M of (K_m,); likewise
+    std::span<const columns_of_level> columns{}; // M: the prototypes used, as draw_negative_prototypes() writes them
+    bool accumulate = false; // `loss` and the gradients are added to what is there; the rest is overwritten
+};
+
+struct m_step_report {
+    info_nce_report instance{};
+    proto_nce_report prototypes{};
+};
+
+namespace detail {
+
+/// What of m_step()'s arguments is InfoNCE's and what ProtoNCE's.
+template <backend B>
+struct m_step_parts {
+    info_nce_inputs<B> instance_in;
+    info_nce_options instance_options;
+    info_nce_outputs<B> instance_out;
+    proto_nce_inputs<B> prototype_in;
+    proto_nce_options prototype_options;
+    proto_nce_outputs<B> prototype_out;
+
+    m_step_parts(const m_step_inputs<B>& in, const m_step_options& options, const m_step_outputs<B>& out)
+        : instance_in{.query = in.query,
+                      .positive = in.positive,
+                      .negatives = in.negatives,
+                      .query_cluster = in.query_cluster,
+                      .negative_cluster = in.negative_cluster,
+                      .temperature = in.temperature,
+                      .upstream = in.upstream},
+          instance_options{.temperature = options.temperature}, instance_out{.accuracy = out.accuracy_instance,
+                                                                             .grad_query = out.grad_query,
+                                                                             .grad_positive = out.grad_positive,
+                                                                             .grad_negatives = out.grad_negatives,
+                                                                             .grad_temperature = out.grad_temperature,
+                                                                             .accumulate = out.accumulate},
+          prototype_in{.query = in.query,
+                       .sample = in.sample,
+                       .levels = in.levels,
+                       .negative_id = in.negative_id,
+                       .upstream = in.upstream},
+          prototype_options{.negatives = options.negatives,
+                            .num_negatives = options.num_negatives,
+                            .seed = options.seed,
+                            .step = options.step},
+          prototype_out{.loss_per_level = out.loss_per_level,
+                        .accuracy_per_level = out.accuracy_per_level,
+                        .grad_query = out.grad_query,
+                        .grad_prototypes = out.grad_prototypes,
+                        .grad_temperatures = out.grad_temperatures,
+                        .columns = out.columns,
+                        .accumulate = out.accumulate} {}
+};
+
+/// A weight may be 0, which switches a part off, but not negative.
+inline void check_weight(std::string_view argument, double weight) {
+    check::finite("m_step", argument, weight);
+    check::at_least("m_step", argument, weight, 0.0);
+}
+
+template <backend B>
+void check_m_step(const m_step_options& options, const m_step_inputs<B>& in, const m_step_outputs<B>& out) {
+    check_weight("instance_weight", options.instance_weight);
+    check_weight("prototype_weight", options.prototype_weight);
+    check::optional_size("m_step", "loss", out.loss, 1);
+    check::optional_size("m_step", "loss_instance", out.loss_instance, 1);
+    check::optional_size("m_step", "loss_prototypes", out.loss_prototypes, 1);
+    check::optional_size("m_step", "accuracy_instance", out.accuracy_instance, 1);
+    if (in.levels.empty()) {
+        // Nothing of a level may be asked for where there is none.
+        check::optional_size("m_step", "loss_per_level", out.loss_per_level, 0);
+        check::optional_size("m_step", "accuracy_per_level", out.accuracy_per_level, 0);
+        const auto none = [](std::string_view argument, std::size_t given) {
+            if (given != 0) {
+                check::fail_shape("m_step", argument, "must hold one element for each level, 0", check::text(given));
+            }
+        };
+        none("negative_id", in.negative_id.size());
+        none("grad_prototypes", out.grad_prototypes.size());
+        none("grad_temperatures", out.grad_temperatures.size());
+        none("columns", out.columns.size());
+    }
+}
+
+} // namespace detail
+
+/// The loss of one batch of Prototypical Contrastive Learning and its gradients (Li et al. 2021, equation 11):
+///
+///     L = instance_weight * InfoNCE + prototype_weight * mean over the levels of ProtoNCE terms,   both weights 1
+///
+/// The same numbers as info_nce() with a queue and proto_nce() with `accumulate`, both as means; queue and all levels
+/// are one operation of the backend. Without levels (warm-up, MoCo) it is InfoNCE alone, loss_prototypes 0.
+///
+/// Outputs are overwritten (see `accumulate`) and must not overlap the inputs; an empty one is not computed.
+/// \throws shape_error, argument_error  as info_nce() and proto_nce(); a weight negative or not finite
+/// Synchronises: with given ids, and for the check of finite features.  Reproducible: bitwise.
+/// Scratch: O(M (B + R_p) + max K), and the backend's tiles.
+template <backend B>
+m_step_report m_step(B& be, const m_step_inputs<B>& inputs, const m_step_options& options,
+                     const m_step_outputs<B>& outputs) {
+    using T = value_of<B>;
+    detail::check_m_step(options, inputs, outputs);
+    const bool has_levels = !inputs.levels.empty();
+    typename workspace<typename B::space>::scope scratch(be.scratch());
+    workspace<host>::scope host_scratch(be.host_scratch());
+    detail::m_step_parts<B> parts(inputs, options, outputs);
+    const bool wants_loss = !outputs.loss.empty();
+    const auto instance_loss = detail::given_or_scratch(scratch, outputs.loss_instance, wants_loss, 1);
+    const auto prototype_loss = detail::given_or_scratch(scratch, outputs.loss_prototypes, wants_loss, 1);
+
+    detail::check_info_nce(be, "m_step", parts.instance_in, parts.instance_options, parts.instance_out);
+    matrix_of<B, const label_t> own{};
+    if (has_levels) {
+        own = detail::check_proto_nce(be, scratch, "m_step", parts.prototype_in, parts.prototype_options,
+                                      parts.prototype_out);
+    }
+    // The parts' losses are overwritten; their problems must know that they are wanted.
+    parts.instance_out.loss = instance_loss;
+    parts.prototype_out.loss = prototype_loss;
+
+    m_step_report report;
+    const auto problems = detail::take_problems<B>(host_scratch, 1 + inputs.levels.size());
+    problems[0] = detail::info_nce_problem(be, scratch, parts.instance_in, parts.instance_options,
+                                           options.instance_weight, parts.instance_out);
+    const auto participants = scratch.template vector<double>(own.rows());
+    if (has_levels) {
+        report.prototypes = detail::proto_nce_problems(be, scratch, own, parts.prototype_in, parts.prototype_options,
+                                                       options.prototype_weight, true, parts.prototype_out,
+                                                       participants, problems.subspan(1));
+    }
+    be.softmax_contrast(std::span<const detail::problem_of<B>>(problems));
+
+    parts.instance_out.accumulate = false; // from here on it would concern the losses of the parts alone
+    parts.prototype_out.accumulate = false;
+    report.instance =
+        detail::reduce_info_nce(be, parts.instance_in, parts.instance_options, problems[0], parts.instance_out);
+    if (has_levels) {
+        detail::reduce_proto_nce<B>(be, participants, reduction::mean, problems.subspan(1), parts.prototype_out);
+    } else if (!prototype_loss.empty()) {
+        be.fill(prototype_loss, T{0});
+    }
+    if (wants_loss) {
+        be.axpby(options.instance_weight, vector_of<B, const T>(instance_loss), outputs.accumulate ? 1.0 : 0.0,
+                 outputs.loss);
+        be.axpby(options.prototype_weight, vector_of<B, const T>(prototype_loss), 1.0, outputs.loss);
+    }
+    return report;
+}
+
+} // namespace protonce::inline v0

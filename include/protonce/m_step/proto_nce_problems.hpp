@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/core/backend.hpp>
+#include <protonce/core/rng.hpp>
+#include <protonce/m_step/negative_prototypes.hpp>
+#include <protonce/m_step/proto_nce_arguments.hpp>
+#include <protonce/m_step/reduction.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+/// ProtoNCE as problems of softmax_contrast, one for each level: what proto_nce() and m_step() share.
+namespace protonce::inline v0::detail {
+
+template <backend B>
+using problem_of = contrast<value_of<B>, typename B::space>;
+
+/// `count` problems, in host memory that nothing but the scope owns.
+template <backend B>
+std::span<problem_of<B>> take_problems(workspace<host>::scope& host_scratch, std::size_t count) {
+    const auto memory = host_scratch.template vector<problem_of<B>>(static_cast<index_t>(count));
+    std::uninitialized_value_construct_n(memory.data(), count);
+    return {memory.data(), count};
+}
+
+/// The columns of level m, drawn or given, into the caller's views or scratch; every member of the result is there but
+/// perhaps log_count.
+template <backend B>
+column_draw<value_of<B>, typename B::space>
+columns_of_level(B& be, typename workspace<typename B::space>::scope& scratch, std::size_t m,
+                 vector_of<B, const label_t> own, const proto_nce_inputs<B>& in, const proto_nce_options& options,
+                 const proto_nce_outputs<B>& out) {
+    using T = value_of<B>;
+    const index_t num_prototypes = in.levels[m].prototypes.rows();
+    const bool drawn = in.negative_id.empty();
+    const index_t asked = drawn ? options.num_negatives : in.negative_id[m].size();
+    const index_t capacity = column_capacity(own.size(), num_prototypes, asked);
+
+    auto columns = out.columns.empty() ? column_draw<T, typename B::space>{} : out.columns[m];
+    const bool weighted = options.negatives == negatives::reference_compatible;
+    columns.column_id = given_or_scratch(scratch, columns.column_id, true, capacity);
+    columns.log_count = given_or_scratch(scratch, columns.log_count, weighted, capacity);
+    columns.column_count = given_or_scratch(scratch, columns.column_count, true, 1);
+    columns.batch_count = given_or_scratch(scratch, columns.batch_count, true, 1);
+    be.draw_columns(own, num_prototypes, drawn ? asked : 0,
+                    {.seed = options.seed,
+                     .step = options.step,
+                     .level = static_cast<std::uint32_t>(m),
+                     .purpose = draw_purpose::negative_prototypes},
+                    columns);
+    if (!drawn) {
+        index_t batch_count = 0;
+        be.read(vector_of<B, const index_t>(columns.batch_count), vector_view<index_t>(&batch_count, 1));
+        be.copy(in.negative_id[m], columns.column_id.slice(batch_count, asked));
+        if (!columns.log_count.empty()) {
+            be.fill(columns.log_count.slice(batch_count, asked), T{0});
+        }
+        be.fill(columns.column_count, batch_count + asked);
+    }
+    columns.column_id = columns.column_id.slice(0, capacity);
+    if (!columns.log_count.empty()) {
+        columns.log_count = columns.log_count.slice(0, capacity);
+    }
+    return columns;
+}
+
+/// Counts the rows that take part, `participants` (1,), and says what a mean over them and the levels gives each:
+/// dL/dl_i, (1,) or (B,).
+template <backend B>
+vector_of<B, const value_of<B>>
+level_row_scale(B& be, typename workspace<typename B::space>::scope& scratch, vector_of<B, const label_t> own,
+                index_t num_prototypes, index_t num_levels, double weight, reduction how,
+                vector_of<B, const value_of<B>> upstream, vector_of<B, double> participants) {
+    using T = value_of<B>;
+    const double levels = static_cast<double>(num_levels);
+    const auto scale = scratch.template vector<T>(how == reduction::none && !upstream.empty() ? upstream.size() : 1);
+
+    // Sums by prototype pass over the rows without one, so their total is the sum over the rows that take part.
+    typename workspace<typename B::space>::scope local(be.scratch());
+    const auto value = local.template vector<double>(own.size());
+    const auto sum = local.template vector<double>(num_prototypes);
+    const auto count = local.template vector<double>(num_prototypes);
+    const auto divisor = local.template vector<double>(1);
+    be.fill(value, levels);
+    be.segment_scalar_sum(vector_of<B, const double>(value), scalar_map::identity, vector_of<B, const T>{}, own, sum,
+                          count);
+    be.total(vector_of<B, const double>(count), participants);
+    if (how != reduction::mean) {
+        if (upstream.empty()) {
+            be.fill(scale, static_cast<T>(weight / levels));
+        } else {
+            be.axpby(weight / levels, upstream, 0.0, scale);
+        }
+        return scale;
+    }
+    be.total(vector_of<B, const double>(sum), divisor); // levels * participants
+    const auto numerator = local.template vector<double>(1);
+    if (upstream.empty()) {
+        be.fill(numerator, weight);
+    } else {
+        be.axpby(weight, upstream, 0.0, scale);
+        be.total(vector_of<B, const T>(scale), numerator);
+    }
+    divide(be, vector_of<B, const double>(numerator), vector_of<B, const double>(divisor), scale);
+    return scale;
+}
+
+/// Fills `problems`, one a level. All of them add to one grad_query; the first overwrites it unless `adds_to_query`.
+///
+/// \param own           (M, B)  as check_proto_nce() delivers it
+/// \param participants  (M,)    overwritten: how many rows have a term at each level
+template <backend B>
+proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>::scope& scratch,
+                                    matrix_of<B, const label_t> own, const proto_nce_inputs<B>& in,
+                                    const proto_nce_options& options, double weight, bool adds_to_query,
+                                    const proto_nce_outputs<B>& out, vector_of<B, double> participants,
+                                    std::span<problem_of<B>> problems) {
+    using T = value_of<B>;
+    const index_t rows = in.query.rows();
+    const index_t num_levels = own.rows();
+    const bool wants_loss = !out.loss.empty() || !out.loss_per_level.empty();
+    proto_nce_report report;
+    for (std::size_t m = 0; m < problems.size(); ++m) {
+        const auto level_number = static_cast<index_t>(m);
+        const auto& level = in.levels[m];
+        auto& problem = problems[m];
+        problem.query = in.query;
+        problem.columns = level.prototypes;
+        problem.own = own.row(level_number);
+        problem.temperature = level.temperatures;
+        problem.row_scale = level_row_scale(be, scratch, problem.own, level.prototypes.rows(), num_levels, weight,
+                                            options.reduction, in.upstream, participants.slice(level_number, 1));
+
+        negative_prototypes_report used{.num_negatives = level.prototypes.rows() - 1, .clamped = false};
+        if (options.negatives != negatives::all) {
+            const auto columns = columns_of_level(be, scratch, m, problem.own, in, options, out);
+            const index_t asked = in.negative_id.empty() ? options.num_negatives : in.negative_id[m].size();
+            problem.column_id = columns.column_id;
+            problem.column_count = columns.column_count;
+            if (options.negatives == negatives::reference_compatible) {
+                problem.log_weight = columns.log_count;
+            }
+            used = read_counts<B>(columns.column_count, columns.batch_count, asked);
+        }
+        report.num_negatives = m == 0 ? used.num_negatives : std::min(report.num_negatives, used.num_negatives);
+        report.clamped = report.clamped || used.clamped;
+
+        problem.loss = given_or_scratch(
+            scratch, out.loss_per_row.empty() ? vector_of<B>{} : out.loss_per_row.row(level_number), wants_loss, rows);
+        problem.top1 = given_or_scratch(scratch, out.top1.empty() ? vector_of<B>{} : out.top1.row(level_number),
+                                        !out.accuracy_per_level.empty(), rows);
+        problem.grad_query = out.grad_query;
+        if (!out.grad_prototypes.empty()) {
+            problem.grad_columns = out.grad_prototypes[m];
+        }
+        if (!out.grad_temperatures.empty()) {
+            problem.grad_temperature = out.grad_temperatures[m];
+        }
+        problem.accumulate = out.accumulate || m > 0 || adds_to_query;
+        if (problem.accumulate && !out.accumulate) {
+            // Adding to grad_query must not mean adding to what the level's own gradients held.
+            if (!problem.grad_columns.empty()) {
+                fill_rows(be, problem.grad_columns, T{0});
+            }
+            if (!problem.grad_temperature.empty()) {
+                be.fill(problem.grad_temperature, T{0});
+            }
+        }
+    }
+    return report;
+}
+
+/// What the solved problems say, as the outputs ask for it.
+template <backend B>
+void reduce_proto_nce(B& be, vector_of<B, const double> participants, reduction how,
+                      std::span<const problem_of<B>> problems, const proto_nce_outputs<B>& out) {
+    using T = value_of<B>;
+    const index_t num_levels = participants.size();
+    const double levels = static_cast<double>(num_levels);
+    typename workspace<typename B::space>::scope scratch(be.scratch());
+    const auto sum = scratch.template vector<double>(num_levels);
+    const auto total = scratch.template vector<double>(1);
+    const auto means = [&](vector_of<B> problem_of<B>::*rows, vector_of<B> mean) {
+        for (index_t m = 0; m < num_levels; ++m) {
+            be.total(vector_of<B, const T>(problems[static_cast<std::size_t>(m)].*rows), sum.slice(m, 1));
+            divide(be, vector_of<B, const double>(sum.slice(m, 1)), participants.slice(m, 1), mean.slice(m, 1));
+        }
+    };
+
+    if (!out.accuracy_per_level.empty()) {
+        means(&problem_of<B>::top1, out.accuracy_per_level);
+    }
+    if (out.loss.empty() && out.loss_per_level.empty()) {
+        return;
+    }
+    const auto level_mean = given_or_scratch(scratch, out.loss_per_level, true, num_levels);
+    means(&problem_of<B>::loss, level_mean);
+    if (out.loss.empty()) {
+        return;
+    }
+    if (how == reduction::none) {
+        for (std::size_t m = 0; m < problems.size(); ++m) {
+            be.axpby(1.0 / levels, vector_of<B, const T>(problems[m].loss), m > 0 || out.accumulate ? 1.0 : 0.0,
+                     out.loss);
+        }
+        return;
+    }
+    if (how == reduction::mean) {
+        be.total(vector_of<B, const T>(level_mean), total);
+    } else {
+        be.total(vector_of<B, const double>(sum), total);
+    }
+    divide(be, vector_of<B, const double>(total), levels, out.loss, out.accumulate);
+}
+
+} // namespace protonce::inline v0::detail
