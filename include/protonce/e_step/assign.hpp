@@ -8,8 +8,8 @@
 
 namespace protonce::inline v0 {
 
-/// Nearest centroid of each row, for rows that took no part in the clustering too: argmin_k ||x_i - m_k||^2, ties to the lowest number.
-/// With unit rows and unit centroids this is the largest inner product.
+/// Nearest centroid of each row, for rows that took no part in the clustering too: argmin_k ||x_i - m_k||^2, ties to
+/// the lowest number. With unit rows and unit centroids this is the largest inner product.
 ///
 /// \param features          (N, C)
 /// \param centroids         (K, C)
@@ -17,7 +17,8 @@ namespace protonce::inline v0 {
 /// \param squared_distance  (N,)  overwritten, in double from the values as given; may be left out
 /// \throws shape_error      the views do not go together
 /// \throws argument_error   NaN or infinity in features or centroids
-/// Synchronises: for the checks.  Scratch: the backend's index of the rows.  Reproducible: bitwise, for any number of threads.
+/// Synchronises: for the checks.  Scratch: the backend's index of the rows.  Reproducible: bitwise, for any number of
+/// threads.
 template <backend B>
 void assign(B& be, matrix_of<B, const value_of<B>> features, matrix_of<B, const value_of<B>> centroids,
             vector_of<B, label_t> assignment, std::type_identity_t<vector_of<B, double>> squared_distance = {}) {

@@ -21,8 +21,8 @@ struct cluster_spread {
 
 /// One clustering of N samples into K clusters: where the E-step writes, and what the losses read through level().
 ///
-/// Owns its memory, from `be.memory()`, which must outlive it. Starts with every sample in no cluster (-1) and everything else 0.
-/// Moves, does not copy.
+/// Owns its memory, from `be.memory()`, which must outlive it. Starts with every sample in no cluster (-1) and
+/// everything else 0. Moves, does not copy.
 template <backend B>
 class clustering {
 public:
@@ -142,7 +142,8 @@ index_t normalize_centroids(B& be, matrix_of<B, const value_of<B>> centroids, ve
     return zero;
 }
 
-/// squared_distance_i = ||x_i - m_{a_i}||^2, 0 for samples in no cluster; within a relative 4 eps of T, exact where x_i = m.
+/// squared_distance_i = ||x_i - m_{a_i}||^2, 0 for samples in no cluster; within a relative 4 eps of T, exact where x_i
+/// = m.
 template <backend B>
 void own_squared_distance(B& be, matrix_of<B, const value_of<B>> features, vector_of<B, const label_t> assignment,
                           matrix_of<B, const value_of<B>> centroids, vector_of<B, double> squared_distance) {
@@ -181,13 +182,15 @@ void own_squared_distance(B& be, matrix_of<B, const value_of<B>> features, vecto
 
 /// A clustering from labels that something else computed: another clusterer, classes, a file.
 ///
-/// Writes the assignment, the centroids (weighted means of the members), the squared distances to them and the prototypes; the
-/// temperatures are concentration()'s. Labels are not changed: a sample need not be at its nearest centroid. A sample with label -1
-/// (the noise of density-based clusterers) belongs to no cluster and has distance 0. K stays K, trailing empty clusters included.
+/// Writes the assignment, the centroids (weighted means of the members), the squared distances to them and the
+/// prototypes; the temperatures are concentration()'s. Labels are not changed: a sample need not be at its nearest
+/// centroid. A sample with label -1 (the noise of density-based clusterers) belongs to no cluster and has distance 0. K
+/// stays K, trailing empty clusters included.
 ///
 /// \param level             of N rows, C columns; overwritten, temperatures excepted
 /// \throws shape_error      features, assignment, weight and level do not go together
-/// \throws argument_error   NaN or infinity in features; a label outside [-1, K); a weight negative, not finite, or all 0
+/// \throws argument_error   NaN or infinity in features; a label outside [-1, K); a weight negative, not finite, or all
+///                          0
 /// Synchronises: yes.  Scratch: K * C doubles and 4096 rows.  Reproducible: bitwise, for any number of threads.
 template <backend B>
 fill_clustering_report fill_clustering(B& be, const std::type_identity_t<fill_clustering_inputs<B>>& in,

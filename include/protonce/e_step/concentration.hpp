@@ -47,7 +47,8 @@ inline double quantile(vector_view<double> values, double fraction) {
     return *at + (next - *at) * (position - static_cast<double>(below));
 }
 
-/// Raw phi of each cluster in place of its sum of distances; -1 where fewer than two members leave it open. Returns the largest.
+/// Raw phi of each cluster in place of its sum of distances; -1 where fewer than two members leave it open. Returns the
+/// largest.
 inline double raw_concentration(vector_view<double> sum, vector_view<const double> members, double smoothing) {
     double largest = -1;
     for (index_t k = 0; k < sum.size(); ++k) {
@@ -78,7 +79,8 @@ inline void finish_concentration(vector_view<double> phi, vector_view<double> so
     report.lower = quantile(sorted, 0.1);
     report.upper = quantile(sorted, 0.9);
     if (!(report.lower > 0)) {
-        // The authors' program divides by 0 here. The smallest positive phi is the tightest cluster that has any spread.
+        // The authors' program divides by 0 here. The smallest positive phi is the tightest cluster that has any
+        // spread.
         report.lower = largest;
         for (const double value : phi) {
             report.lower = value > 0 ? std::min(report.lower, value) : report.lower;
@@ -99,19 +101,22 @@ inline void finish_concentration(vector_view<double> phi, vector_view<double> so
 
 /// Concentration of each cluster; small means tight (Li et al. 2021, section 3.4, phi).
 ///
-///     phi_k = sum_i ||v_i - m_k|| / (Z_k ln(Z_k + smoothing)),   i over the Z_k members of cluster k, m_k the raw centroid
+///     phi_k = sum_i ||v_i - m_k|| / (Z_k ln(Z_k + smoothing)),   i over the Z_k members of cluster k, m_k the raw
+///     centroid
 ///
-/// A cluster with fewer than two members takes the largest phi of the others. All values are then clamped to their 10th and 90th
-/// percentile over all K (linear interpolation) and scaled so that their mean over all K, empty clusters included, is
-/// `options.temperature`. Where the 10th percentile is 0, the smallest positive phi is the lower bound, and the upper one is at least that.
-/// If no cluster has two members, or none has spread, every phi is the temperature and `is_degenerate` is set.
+/// A cluster with fewer than two members takes the largest phi of the others. All values are then clamped to their 10th
+/// and 90th percentile over all K (linear interpolation) and scaled so that their mean over all K, empty clusters
+/// included, is `options.temperature`. Where the 10th percentile is 0, the smallest positive phi is the lower bound,
+/// and the upper one is at least that. If no cluster has two members, or none has spread, every phi is the temperature
+/// and `is_degenerate` is set.
 ///
-/// \param spread            squared_distance (N,) ||v_i - m||^2 to the sample's own centroid, as kmeans() returns it, and assignment
-///                          (N,) in [-1, K); samples with label -1 are passed over
+/// \param spread            squared_distance (N,) ||v_i - m||^2 to the sample's own centroid, as kmeans() returns it,
+///                          and assignment (N,) in [-1, K); samples with label -1 are passed over
 /// \param out               (K,)  overwritten, positive
 /// \throws shape_error      squared_distance and assignment differ in length, or out is empty
-/// \throws argument_error   temperature not positive and finite, or outside the normal numbers of T; smoothing negative; a label outside
-///                          [-1, K); a squared distance negative or not finite. The output is untouched.
+/// \throws argument_error   temperature not positive and finite, or outside the normal numbers of T; smoothing
+///                          negative; a label outside [-1, K); a squared distance negative or not finite. The output is
+///                          untouched.
 /// Synchronises: yes.  Scratch: 2K doubles here, 4K on the host.  Reproducible: bitwise, for any number of threads.
 template <backend B>
 concentration_report concentration(B& be, const std::type_identity_t<cluster_spread<typename B::space>>& spread,

@@ -71,12 +71,12 @@ index_t check_e_step_levels(B& be, const e_step_inputs<B>& in, bool is_spherical
 
 } // namespace detail
 
-/// The E-step of one epoch (Li et al. 2021, algorithm 1): for each level K-means of the momentum features, prototypes, assignment and
-/// concentration.
+/// The E-step of one epoch (Li et al. 2021, algorithm 1): for each level K-means of the momentum features, prototypes,
+/// assignment and concentration.
 ///
-/// The first epoch starts each level from random rows and keeps the best of `restarts` runs, with seed + m for level m, as the authors'
-/// program does. Later epochs, with `previous`, make one run from the previous centroids: the features have moved a little, and so have
-/// those. An empty cluster is reseeded. Weights enter K-means, not the concentration.
+/// The first epoch starts each level from random rows and keeps the best of `restarts` runs, with seed + m for level m,
+/// as the authors' program does. Later epochs, with `previous`, make one run from the previous centroids: the features
+/// have moved a little, and so have those. An empty cluster is reseeded. Weights enter K-means, not the concentration.
 ///
 /// \param levels            (M,) of N rows and C columns; K may differ from level to level. Overwritten.
 /// \param reports           (M,) overwritten, or empty

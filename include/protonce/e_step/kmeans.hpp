@@ -15,8 +15,8 @@ namespace protonce::inline v0 {
 
 namespace detail {
 
-/// How far the norm of a row may lie from 1 and still pass as a unit row. Rows that a framework normalised in 32 bits are off by 1e-6 at
-/// most; rows that nobody normalised are off by more.
+/// How far the norm of a row may lie from 1 and still pass as a unit row. Rows that a framework normalised in 32 bits
+/// are off by 1e-6 at most; rows that nobody normalised are off by more.
 inline constexpr double unit_row_tolerance = 1e-4;
 
 /// Rows must be unit, or with `only_nonzero` have a direction at all.
@@ -110,27 +110,32 @@ void check_initial_centroids(B& be, std::string_view function, std::string_view 
 
 } // namespace detail
 
-/// K-means by Lloyd's iterations (Lloyd 1982): centroids m that make  sum_i w_i ||x_i - m_{a_i}||^2  small, a_i the nearest.
+/// K-means by Lloyd's iterations (Lloyd 1982): centroids m that make  sum_i w_i ||x_i - m_{a_i}||^2  small, a_i the
+/// nearest.
 ///
-/// Each iteration assigns every row to its nearest centroid, ties to the lowest number, then moves each centroid to the weighted mean of
-/// its rows. It stops after `iterations` updates; sooner only if an assignment repeats, so that further ones would change nothing, or by
-/// the tolerance, which has scikit-learn's meaning: the squared shift of all centroids together is at most `tolerance` times the mean
-/// over the features of their variance (of the weighted rows, where scikit-learn leaves weights out). The labels, distances and inertia
-/// that are returned come from a last assignment to the centroids that are returned.
+/// Each iteration assigns every row to its nearest centroid, ties to the lowest number, then moves each centroid to the
+/// weighted mean of its rows. It stops after `iterations` updates; sooner only if an assignment repeats, so that
+/// further ones would change nothing, or by the tolerance, which has scikit-learn's meaning: the squared shift of all
+/// centroids together is at most `tolerance` times the mean over the features of their variance (of the weighted rows,
+/// where scikit-learn leaves weights out). The labels, distances and inertia that are returned come from a last
+/// assignment to the centroids that are returned.
 ///
-/// Nothing is subsampled. Rows of weight 0 are assigned, but never become centroids. A cluster of total weight 0 is an empty one.
-/// `spherical`: rows must be unit within 1e-4 and are not centred; each mean is normalised, so that nearest means largest inner product and
-/// the inertia is the sum of 2 - 2 x.m; first centroids are normalised too.
+/// Nothing is subsampled. Rows of weight 0 are assigned, but never become centroids. A cluster of total weight 0 is an
+/// empty one. `spherical`: rows must be unit within 1e-4 and are not centred; each mean is normalised, so that nearest
+/// means largest inner product and the inertia is the sum of 2 - 2 x.m; first centroids are normalised too.
 ///
-/// Empty clusters (empty_cluster): `reseed` gives each, in order, the farthest row of the cluster of largest inertia, lowest number among
-/// equals; a donor has positive inertia and keeps at least one row of positive weight. Without a donor the rest stay empty.
+/// Empty clusters (empty_cluster): `reseed` gives each, in order, the farthest row of the cluster of largest inertia,
+/// lowest number among equals; a donor has positive inertia and keeps at least one row of positive weight. Without a
+/// donor the rest stay empty.
 ///
-/// \param level             of N rows, C columns, K clusters. Overwritten: centroids (K, C), assignment (N,), squared_distance (N,) and
-///                          prototypes (K, C), the normalised centroids. The temperatures are concentration()'s.
+/// \param level             of N rows, C columns, K clusters. Overwritten: centroids (K, C), assignment (N,),
+///                          squared_distance (N,) and prototypes (K, C), the normalised centroids. The temperatures are
+///                          concentration()'s.
 /// \throws shape_error      features, weight, initial_centroids and level do not go together
-/// \throws argument_error   K above the number of rows, or of rows of positive weight; NaN or infinity in features or initial_centroids;
-///                          a weight that is negative or not finite; an option out of its range; with `spherical` a row that is not unit;
-///                          with empty_cluster::error a cluster without rows. The outputs are untouched.
+/// \throws argument_error   K above the number of rows, or of rows of positive weight; NaN or infinity in features or
+///                          initial_centroids; a weight that is negative or not finite; an option out of its range;
+///                          with `spherical` a row that is not unit; with empty_cluster::error a cluster without rows.
+///                          The outputs are untouched.
 /// Synchronises: yes.  Scratch: N labels and N doubles (twice with restarts), three times K * C values, and the index.
 /// Reproducible: bitwise, for any number of threads; random numbers depend on (seed, restart, level) alone.
 template <backend B>

@@ -43,12 +43,12 @@ void choose_random_rows(B& be, matrix_of<B, const value_of<B>> features, vector_
     be.gather_rows(features, ids, centroids);
 }
 
-/// Greedy k-means++. The first centroid is a row drawn by weight. For each further one, `trials` rows are drawn with probability
-/// weight * (squared distance to the nearest centroid so far), and the one that lowers the sum of these most is taken, the first
-/// among equals.
+/// Greedy k-means++. The first centroid is a row drawn by weight. For each further one, `trials` rows are drawn with
+/// probability weight * (squared distance to the nearest centroid so far), and the one that lowers the sum of these
+/// most is taken, the first among equals.
 ///
-/// Once every row lies on a centroid there is nothing left to draw: the remaining centroids repeat the first, whose cluster keeps its rows
-/// because ties go to the lowest number.
+/// Once every row lies on a centroid there is nothing left to draw: the remaining centroids repeat the first, whose
+/// cluster keeps its rows because ties go to the lowest number.
 ///
 /// \param least  (N,) scratch
 template <backend B>

@@ -11,8 +11,8 @@ namespace protonce::inline v0 {
 enum class empty_cluster {
     reseed, // takes over the farthest row of the cluster of largest inertia
     keep,   // its centroid stays where it was
-    drop, // as keep while iterating; in the result the other clusters move to the front, in order, and rows of zeros follow
-    error, // argument_error
+    drop,   // as keep while iterating; in the result the others have moved to the front, in order, and zero rows follow
+    error,  // argument_error
 };
 
 struct kmeans_options {

@@ -3,6 +3,7 @@
 #include <protonce/e_step/clustering.hpp>
 #include <protonce/e_step/kmeans_init.hpp>
 #include <protonce/e_step/kmeans_options.hpp>
+#include <protonce/e_step/reseed.hpp>
 #include <protonce/e_step/support.hpp>
 
 #include <algorithm>
@@ -13,8 +14,8 @@
 
 namespace protonce::inline v0::detail {
 
-/// Lloyd iterations over an index of the features, restarts included, in scratch memory. Arguments are checked. One use: run(), then
-/// write().
+/// Lloyd iterations over an index of the features, restarts included, in scratch memory. Arguments are checked. One
+/// use: run(), then write().
 template <backend B>
 class lloyd {
     using T = value_of<B>;
@@ -79,7 +80,8 @@ public:
         be_.copy(constant(best_.assignment), level.assignment());
         be_.copy(constant(best_.squared_distance), level.squared_distance());
         if (options_.spherical) {
-            // Unit already: dividing by 1 + eps once more would make prototypes that differ from the centroids in the last bit.
+            // Unit already: dividing by 1 + eps once more would make prototypes that differ from the centroids in the
+            // last bit.
             be_.copy(constant(flat(best_.centroids)), flat(level.prototypes()));
         } else {
             be_.normalize_rows(constant(best_.centroids), level.prototypes(), vector_of<B>{});
@@ -120,7 +122,8 @@ private:
             const double squared_shift = move_centroids(report);
             ++report.iterations;
             report.num_reseeded += moved;
-            // Equal assignments have equal means, to the last bit; so an assignment that repeats shows as centroids that stay.
+            // Equal assignments have equal means, to the last bit; so an assignment that repeats shows as centroids
+            // that stay.
             report.converged = squared_shift <= shift_limit;
             is_current = squared_shift == 0 && moved == 0;
         }
@@ -142,7 +145,11 @@ private:
         if (options_.on_empty != empty_cluster::reseed) {
             return 0;
         }
-        const index_t moved = reseed();
+        be_.segment_scalar_sum(constant(now_.squared_distance), scalar_map::identity, in_.weight,
+                               constant(now_.assignment), inertia_, count_);
+        be_.read(constant(inertia_), host_inertia_);
+        const index_t moved = reseed_empty(be_, in_.weight, host_weight_, now_.assignment, now_.squared_distance,
+                                           host_count_, host_inertia_);
         if (moved > 0) {
             // Summed afresh: taking a row out of a sum by subtraction would leave its rounding behind.
             be_.segment_sum(in_.features, in_.weight, constant(now_.assignment), sum_, count_);
@@ -158,57 +165,6 @@ private:
         }
     }
 
-    /// Each empty cluster, in order, takes over the farthest row of the cluster of largest inertia, the lowest number among equals.
-    /// A donor must have positive inertia and weight left without that row. Without a donor the rest stay empty.
-    index_t reseed() {
-        be_.segment_scalar_sum(constant(now_.squared_distance), scalar_map::identity, in_.weight,
-                               constant(now_.assignment), inertia_, count_);
-        be_.read(constant(inertia_), host_inertia_);
-        index_t moved = 0;
-        for (index_t k = 0; k < host_count_.size(); ++k) {
-            if (host_count_[k] != 0) {
-                continue;
-            }
-            const index_t row = give_row();
-            if (row < 0) {
-                break;
-            }
-            be_.fill(now_.assignment.slice(row, 1), static_cast<label_t>(k));
-            be_.fill(now_.squared_distance.slice(row, 1), 0.0);
-            host_count_[k] = weight_of(row);
-            host_inertia_[k] = 0;
-            ++moved;
-        }
-        return moved;
-    }
-
-    /// The row that the best donor gives away, taken off the donor's inertia and count; -1 if there is no donor.
-    index_t give_row() {
-        for (;;) {
-            const auto largest = std::max_element(host_inertia_.begin(), host_inertia_.end());
-            const index_t donor = largest - host_inertia_.begin();
-            if (!(*largest > 0)) {
-                return -1;
-            }
-            const index_t row = be_.farthest_in_segment(constant(now_.squared_distance), in_.weight,
-                                                        constant(now_.assignment), static_cast<label_t>(donor));
-            double distance = 0;
-            if (row >= 0) {
-                be_.read(constant(now_.squared_distance.slice(row, 1)), vector_view<double>(&distance, 1));
-            }
-            // With one member left, or only rounding of the inertia, the cluster has nothing to give.
-            if (!(distance > 0) || !(host_count_[donor] - weight_of(row) > 0)) {
-                host_inertia_[donor] = 0;
-                continue;
-            }
-            host_count_[donor] -= weight_of(row);
-            host_inertia_[donor] -= weight_of(row) * distance;
-            return row;
-        }
-    }
-
-    double weight_of(index_t row) const { return host_weight_.empty() ? 1.0 : static_cast<double>(host_weight_[row]); }
-
     /// Centroids become the means of their members; returns the sum of squares of what they moved by.
     double move_centroids(kmeans_report& report) {
         be_.copy(constant(flat(now_.centroids)), flat(before_));
@@ -219,8 +175,8 @@ private:
             be_.read(constant(norm_), host_norm_);
             report.num_zero_means = 0;
             for (index_t k = 0; k < host_norm_.size(); ++k) {
-                // A mean of norm 0 has no direction, and a zero row would be no unit centroid: 2 - 2 x.c is the same for every
-                // unit c, so the old one serves. An empty cluster keeps its own to the last bit.
+                // A mean of norm 0 has no direction, and a zero row would be no unit centroid: 2 - 2 x.c is the same
+                // for every unit c, so the old one serves. An empty cluster keeps its own to the last bit.
                 const bool has_zero_mean = host_count_[k] != 0 && host_norm_[k] == 0;
                 if (host_count_[k] == 0 || has_zero_mean) {
                     be_.copy(constant(before_.row(k)), now_.centroids.row(k));
@@ -259,8 +215,8 @@ private:
         }
     }
 
-    /// The clusters with members move to the front, in order, and the rows are labelled anew: the same partition, since order and
-    /// distances stay. Rows of weight 0 in a dropped cluster go to their nearest that is left.
+    /// The clusters with members move to the front, in order, and the rows are labelled anew: the same partition, since
+    /// order and distances stay. Rows of weight 0 in a dropped cluster go to their nearest that is left.
     void drop_empty() {
         be_.segment_scalar_sum(constant(best_.squared_distance), scalar_map::identity, in_.weight,
                                constant(best_.assignment), inertia_, count_);

@@ -7,7 +7,8 @@
 
 namespace protonce::inline v0::detail {
 
-/// What the host can read of a vector of the backend's memory: the vector itself where the host reads it, else a copy in `scope`.
+/// What the host can read of a vector of the backend's memory: the vector itself where the host reads it, else a copy
+/// in `scope`.
 template <class U, backend B>
 vector_view<const U> on_host(B& be, workspace<host>::scope& scope, vector_of<B, const U> values) {
     if constexpr (std::same_as<typename B::space, host>) {
@@ -47,8 +48,8 @@ void copy_rows(B& be, matrix_of<B, const value_of<B>> from, matrix_of<B> to) {
     }
 }
 
-/// Drops what an index remembers of earlier assignments, and seeds it with a guess of the next. Results never depend on either, so a
-/// backend without them loses only time.
+/// Drops what an index remembers of earlier assignments, and seeds it with a guess of the next. Results never depend on
+/// either, so a backend without them loses only time.
 template <class Index>
 void forget_history(Index& index) {
     if constexpr (requires { index.forget(); }) {
