@@ -24,7 +24,8 @@ private:
         ++allocations_;
         const auto now = bytes_ += static_cast<protonce::index_t>(bytes);
         auto peak = peak_.load();
-        while (now > peak && !peak_.compare_exchange_weak(peak, now)) {}
+        while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
+        }
         return out;
     }
     void do_deallocate(void* pointer, std::size_t bytes, std::size_t alignment) override {

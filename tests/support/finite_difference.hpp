@@ -18,10 +18,12 @@ struct derivative {
 
 /// d f() / d x by central differences, x being a variable that f reads.
 ///
-/// D(h) = (f(x + h) - f(x - h)) / 2h is off by a h^2 + b h^4 + ..., so R(h) = (4 D(h) - D(2h)) / 3 is off by O(h^4), and R(2h) by about
-/// 16 times that: |R(2h) - R(h)| is some 15 times the truncation error of R(h). To it comes the rounding of f: a relative error of
-/// `roundings` * epsilon in each value gives at most (4 + 1/2) / 3 / h < 2 / h times that in R(h).
-template <class F> derivative central_difference(const F& f, double& x, double step = 1e-3, double roundings = 64.0) {
+/// D(h) = (f(x + h) - f(x - h)) / 2h is off by a h^2 + b h^4 + ..., so R(h) = (4 D(h) - D(2h)) / 3 is off by O(h^4),
+/// and R(2h) by about 16 times that: |R(2h) - R(h)| is some 15 times the truncation error of R(h). To it comes the
+/// rounding of f: a relative error of `roundings` * epsilon in each value gives at most (4 + 1/2) / 3 / h < 2 / h times
+/// that in R(h).
+template <class F>
+derivative central_difference(const F& f, double& x, double step = 1e-3, double roundings = 64.0) {
     const double centre = x;
     const double h = step * std::max(1.0, std::abs(centre));
     double largest = 0.0;
@@ -44,8 +46,8 @@ template <class F> derivative central_difference(const F& f, double& x, double s
     return {fine, std::abs(coarse - fine) + 2 * roundings * std::numeric_limits<double>::epsilon() * largest / h};
 }
 
-/// The largest |gradient - derivative| / error over all values of x, both as double matrices of one shape: at most 1 when `gradient`
-/// is the gradient of f. NaN anywhere gives infinity.
+/// The largest |gradient - derivative| / error over all values of x, both as double matrices of one shape: at most 1
+/// when `gradient` is the gradient of f. NaN anywhere gives infinity.
 template <class F>
 double gradient_mismatch(const F& f, protonce::matrix_view<double> x, protonce::matrix_view<const double> gradient,
                          double step = 1e-3) {
@@ -57,7 +59,9 @@ double gradient_mismatch(const F& f, protonce::matrix_view<double> x, protonce::
         for (protonce::index_t j = 0; j < x.cols(); ++j) {
             const derivative expected = central_difference(f, x(i, j), step);
             const double ratio = std::abs(gradient(i, j) - expected.value) / expected.error;
-            if (!(ratio <= std::numeric_limits<double>::max())) { return std::numeric_limits<double>::infinity(); }
+            if (!(ratio <= std::numeric_limits<double>::max())) {
+                return std::numeric_limits<double>::infinity();
+            }
             worst = std::max(worst, ratio);
         }
     }
@@ -68,9 +72,8 @@ double gradient_mismatch(const F& f, protonce::matrix_view<double> x, protonce::
 template <class F>
 double gradient_mismatch(const F& f, protonce::vector_view<double> x, protonce::vector_view<const double> gradient,
                          double step = 1e-3) {
-    return gradient_mismatch(f, protonce::matrix_view<double>{x.data(), x.empty() ? 0 : 1, x.size()},
-                             protonce::matrix_view<const double>{gradient.data(), gradient.empty() ? 0 : 1, gradient.size()},
-                             step);
+    const protonce::matrix_view<const double> row{gradient.data(), gradient.empty() ? 0 : 1, gradient.size()};
+    return gradient_mismatch(f, protonce::matrix_view<double>{x.data(), x.empty() ? 0 : 1, x.size()}, row, step);
 }
 
 } // namespace test

@@ -32,15 +32,19 @@ struct array {
     index_t cols() const { return rows() > 0 ? size() / rows() : 0; }
     double operator()(index_t i, index_t j = 0) const { return values.at(static_cast<std::size_t>(i * cols() + j)); }
 
-    template <class T> std::vector<T> as() const {
+    template <class T>
+    std::vector<T> as() const {
         std::vector<T> out;
         out.reserve(values.size());
-        for (const double value : values) { out.push_back(static_cast<T>(value)); }
+        for (const double value : values) {
+            out.push_back(static_cast<T>(value));
+        }
         return out;
     }
 };
 
-/// Numbers of a manifest by name; members of lists and objects as "loss_proto/0", "inertia/converged". true is 1, false 0.
+/// Numbers of a manifest by name; members of lists and objects as "loss_proto/0", "inertia/converged". true is 1, false
+/// 0.
 using numbers = std::map<std::string, double, std::less<>>;
 
 class test_case {
@@ -75,32 +79,40 @@ private:
     std::map<std::string, std::string, std::less<>> texts_;
 };
 
-/// Every case of a kind, by name. \throws std::runtime_error  there is none, or a file is missing or not as its manifest says
+/// Every case of a kind, by name. \throws std::runtime_error  there is none, or a file is missing or not as its
+/// manifest says
 std::vector<test_case> cases(std::string_view kind);
 /// One case of a kind, by name. \throws std::runtime_error  there is none
 test_case named(std::string_view kind, std::string_view name);
 
-/// Largest |expected - actual| over the array, relative to the largest |expected| (absolute if that is 0). Infinity if sizes differ,
-/// something is NaN, or the array is empty: a comparison of nothing must not pass.
+/// Largest |expected - actual| over the array, relative to the largest |expected| (absolute if that is 0). Infinity if
+/// sizes differ, something is NaN, or the array is empty: a comparison of nothing must not pass.
 double difference(const std::vector<double>& expected, const std::vector<double>& actual);
 
 namespace detail {
-template <class Range> std::vector<double> doubles(const Range& values) {
+template <class Range>
+std::vector<double> doubles(const Range& values) {
     std::vector<double> out;
-    for (const auto& value : values) { out.push_back(static_cast<double>(value)); }
+    for (const auto& value : values) {
+        out.push_back(static_cast<double>(value));
+    }
     return out;
 }
-template <class T> std::vector<double> doubles(protonce::matrix_view<T> values) {
+template <class T>
+std::vector<double> doubles(protonce::matrix_view<T> values) {
     std::vector<double> out;
     for (index_t i = 0; i < values.rows(); ++i) {
-        for (const auto& value : values.row(i)) { out.push_back(static_cast<double>(value)); }
+        for (const auto& value : values.row(i)) {
+            out.push_back(static_cast<double>(value));
+        }
     }
     return out;
 }
 } // namespace detail
 
 /// The same for an array of a case and any range, vector_view or matrix_view of numbers.
-template <class Values> double difference(const array& expected, const Values& actual) {
+template <class Values>
+double difference(const array& expected, const Values& actual) {
     return difference(expected.values, detail::doubles(actual));
 }
 

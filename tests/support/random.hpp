@@ -13,8 +13,8 @@
 #include <vector>
 
 /// Defines `name`, a source of random inputs; the seed is printed with every failed assertion of the scope.
-#define TEST_RANDOM(name, number)                                                                                     \
-    test::random_source name(number);                                                                                 \
+#define TEST_RANDOM(name, number)                                                                                      \
+    test::random_source name(number);                                                                                  \
     INFO("random inputs of seed ", name.seed())
 
 namespace test {
@@ -22,16 +22,19 @@ namespace test {
 using protonce::index_t;
 using protonce::label_t;
 
-/// An owned row-major matrix. The `gap` values between the end of a row and the next row are NaN: an operation that reads past the
-/// columns of a view with a stride is found out.
-template <class T> class matrix {
+/// An owned row-major matrix. The `gap` values between the end of a row and the next row are NaN: an operation that
+/// reads past the columns of a view with a stride is found out.
+template <class T>
+class matrix {
 public:
     matrix() = default;
     matrix(index_t rows, index_t cols, index_t gap = 0)
         : rows_(rows), cols_(cols), stride_(cols + gap),
           values_(static_cast<std::size_t>(rows * (cols + gap)), std::numeric_limits<T>::quiet_NaN()) {
         for (index_t i = 0; i < rows; ++i) {
-            for (index_t j = 0; j < cols; ++j) { (*this)(i, j) = T{}; }
+            for (index_t j = 0; j < cols; ++j) {
+                (*this)(i, j) = T{};
+            }
         }
     }
 
@@ -55,7 +58,8 @@ private:
 };
 
 /// Rows around centres, and which centre each belongs to.
-template <class T> struct clustered_rows {
+template <class T>
+struct clustered_rows {
     matrix<T> features;         // (rows, cols)
     matrix<T> centres;          // (clusters, cols), standard normal
     std::vector<label_t> label; // (rows,), i % clusters
@@ -77,23 +81,29 @@ public:
         return radius * std::cos(2.0 * std::numbers::pi * uniform());
     }
     /// In [0, below).
-    index_t integer(index_t below) {
-        return static_cast<index_t>(uniform() * static_cast<double>(below));
-    }
+    index_t integer(index_t below) { return static_cast<index_t>(uniform() * static_cast<double>(below)); }
 
-    template <class T> std::vector<T> uniform_values(index_t size, double low = 0.0, double high = 1.0) {
+    template <class T>
+    std::vector<T> uniform_values(index_t size, double low = 0.0, double high = 1.0) {
         std::vector<T> out(static_cast<std::size_t>(size));
-        for (auto& value : out) { value = static_cast<T>(uniform(low, high)); }
+        for (auto& value : out) {
+            value = static_cast<T>(uniform(low, high));
+        }
         return out;
     }
-    template <class T> std::vector<T> normal_values(index_t size) {
+    template <class T>
+    std::vector<T> normal_values(index_t size) {
         std::vector<T> out(static_cast<std::size_t>(size));
-        for (auto& value : out) { value = static_cast<T>(normal()); }
+        for (auto& value : out) {
+            value = static_cast<T>(normal());
+        }
         return out;
     }
     std::vector<label_t> labels(index_t size, label_t below) {
         std::vector<label_t> out(static_cast<std::size_t>(size));
-        for (auto& value : out) { value = static_cast<label_t>(integer(below)); }
+        for (auto& value : out) {
+            value = static_cast<label_t>(integer(below));
+        }
         return out;
     }
     /// A permutation of 0 ... size - 1.
@@ -111,11 +121,13 @@ public:
     matrix<T> uniform_matrix(index_t rows, index_t cols, double low = 0.0, double high = 1.0, index_t gap = 0) {
         return filled<T>(rows, cols, gap, [&] { return uniform(low, high); });
     }
-    template <class T> matrix<T> normal_matrix(index_t rows, index_t cols, index_t gap = 0) {
+    template <class T>
+    matrix<T> normal_matrix(index_t rows, index_t cols, index_t gap = 0) {
         return filled<T>(rows, cols, gap, [&] { return normal(); });
     }
     /// Rows uniform on the unit sphere, of norm 1 up to the rounding of T.
-    template <class T> matrix<T> unit_rows(index_t rows, index_t cols, index_t gap = 0) {
+    template <class T>
+    matrix<T> unit_rows(index_t rows, index_t cols, index_t gap = 0) {
         matrix<T> out(rows, cols, gap);
         std::vector<double> row(static_cast<std::size_t>(cols));
         for (index_t i = 0; i < rows; ++i) {
@@ -145,10 +157,13 @@ public:
     }
 
 private:
-    template <class T, class F> static matrix<T> filled(index_t rows, index_t cols, index_t gap, const F& draw) {
+    template <class T, class F>
+    static matrix<T> filled(index_t rows, index_t cols, index_t gap, const F& draw) {
         matrix<T> out(rows, cols, gap);
         for (index_t i = 0; i < rows; ++i) {
-            for (index_t j = 0; j < cols; ++j) { out(i, j) = static_cast<T>(draw()); }
+            for (index_t j = 0; j < cols; ++j) {
+                out(i, j) = static_cast<T>(draw());
+            }
         }
         return out;
     }
