@@ -143,7 +143,7 @@ TEST_CASE_TEMPLATE("ema: an error in the last parameter leaves the first as it w
 TEST_CASE_TEMPLATE("ema: takes no memory", B, TEST_BACKENDS) {
     using value = value_of<B>;
     test::counting_resource memory;
-    B be({.memory = &memory});
+    B be = test::backend_on<B>(&memory);
     std::vector<value> average(1000);
     const std::vector<value> values(1000, value(1));
     const ema_pair<B> pair{view_vector(average), view_vector(values)};

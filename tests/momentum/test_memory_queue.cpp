@@ -300,7 +300,7 @@ TEST_CASE_TEMPLATE("memory_queue: owns R x C values and R ids from the backend's
                    TEST_BACKENDS) {
     using value = value_of<B>;
     test::counting_resource memory;
-    B be({.memory = &memory});
+    B be = test::backend_on<B>(&memory);
     memory_queue<B> queue(be, {.capacity = 64, .num_cols = 8});
     const auto keys = numbered_rows<value>(0, 50, 8);
     const auto apart = numbered_rows<value>(0, 50, 8, 2);

@@ -172,12 +172,15 @@ public:
     ~sequential_file() { std::fclose(file_); }
 
     std::uint64_t size() const { return size_; }
+    /// Bytes not yet read.
+    std::uint64_t left() const { return size_ - done_; }
 
     /// Reads exactly `size` bytes.
     void read(void* out, std::size_t size) {
-        if (std::fread(out, 1, size, file_) != size) {
+        if (size > left() || std::fread(out, 1, size, file_) != size) {
             fail_file(function_, path_, std::ferror(file_) != 0 ? "read: input error" : "ends too early");
         }
+        done_ += size;
     }
 
     [[noreturn]] void fail(const std::string& reason) const { fail_file(function_, path_, reason); }
@@ -187,6 +190,7 @@ private:
     std::filesystem::path path_;
     std::FILE* file_ = nullptr;
     std::uint64_t size_ = 0;
+    std::uint64_t done_ = 0;
 };
 
 } // namespace protonce::inline v0::detail
