@@ -116,7 +116,7 @@ public:
     void axpby(double a, vector_view<const T> x, double b, vector_view<T> y) {
         constexpr index_t block = 1 << 14;
         team_.for_each(detail::cpu::ceil_div(x.size(), block), [&](index_t task) {
-            const index_t last = std::min(x.size(), (task + 1) * block);
+            const index_t last = (std::min)(x.size(), (task + 1) * block);
             for (index_t i = task * block; i < last; ++i) {
                 const double scaled = a * static_cast<double>(x[i]);
                 y[i] = static_cast<T>(b == 0 ? scaled : scaled + b * static_cast<double>(y[i]));
@@ -139,7 +139,7 @@ public:
         auto found = scope.vector<index_t>(tasks);
         team_.for_each(tasks, [&](index_t task) {
             found[task] = -1;
-            const index_t last = std::min(rows.rows(), (task + 1) * task_rows);
+            const index_t last = (std::min)(rows.rows(), (task + 1) * task_rows);
             for (index_t i = task * task_rows; i < last && found[task] < 0; ++i) {
                 bool finite = true;
                 for (const T x : rows.row(i)) {
@@ -253,7 +253,7 @@ private:
     void each_row(index_t rows, const F& body) {
         using detail::cpu::task_rows;
         team_.for_each(detail::cpu::ceil_div(rows, task_rows), [&](index_t task) {
-            const index_t last = std::min(rows, (task + 1) * task_rows);
+            const index_t last = (std::min)(rows, (task + 1) * task_rows);
             for (index_t i = task * task_rows; i < last; ++i) {
                 body(i);
             }

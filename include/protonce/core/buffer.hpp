@@ -23,7 +23,7 @@ public:
     buffer() = default;
     /// \throws std::bad_alloc  the resource has no room, or `size` values do not fit into the address space
     buffer(std::pmr::memory_resource* resource, index_t size) : resource_(resource), size_(size) {
-        if (size < 0 || static_cast<std::size_t>(size) > std::numeric_limits<std::size_t>::max() / sizeof(T) / 2) {
+        if (size < 0 || static_cast<std::size_t>(size) > (std::numeric_limits<std::size_t>::max)() / sizeof(T) / 2) {
             throw std::bad_alloc();
         }
         if (size > 0) {

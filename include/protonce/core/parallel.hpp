@@ -37,7 +37,7 @@ struct serial_threads {
 /// Runs on the OpenMP team, which host frameworks use too, so that no two pools fight. Inside a parallel region of the caller's the
 /// calling thread does all the work.
 struct openmp_threads {
-    static int available() { return omp_in_parallel() ? 1 : std::max(1, omp_get_max_threads()); }
+    static int available() { return omp_in_parallel() ? 1 : (std::max)(1, omp_get_max_threads()); }
     template <class F>
     static void run(int workers, const F& worker) {
         if (workers == 1) {
@@ -84,7 +84,7 @@ public:
         if (tasks <= 0) {
             return;
         }
-        const int used = static_cast<int>(std::min<index_t>(workers, tasks));
+        const int used = static_cast<int>((std::min<index_t>)(workers, tasks));
         if (used == 1) {
             for (index_t t = 0; t < tasks; ++t) {
                 body(t, 0);

@@ -40,7 +40,7 @@ public:
             if (rows < 0 || cols < 0) {
                 throw std::bad_alloc();
             }
-            if (cols > 0 && rows > std::numeric_limits<index_t>::max() / cols) {
+            if (cols > 0 && rows > (std::numeric_limits<index_t>::max)() / cols) {
                 throw std::bad_alloc();
             }
             return {owner_.template take<T>(rows * cols), rows, cols};
@@ -74,7 +74,7 @@ private:
 
     template <class T>
     T* take(index_t size) {
-        if (size < 0 || size > std::numeric_limits<index_t>::max() / 2 / static_cast<index_t>(sizeof(T))) {
+        if (size < 0 || size > (std::numeric_limits<index_t>::max)() / 2 / static_cast<index_t>(sizeof(T))) {
             throw std::bad_alloc();
         }
         const index_t need = (size * static_cast<index_t>(sizeof(T)) + unit - 1) / unit * unit;
@@ -84,7 +84,7 @@ private:
         }
         if (block_ == blocks_.size()) {
             // As large as everything before it, at least: the number of blocks stays logarithmic.
-            const index_t fresh = std::max({need, least_block, bytes()});
+            const index_t fresh = (std::max)({need, least_block, bytes()});
             blocks_.emplace_back(resource_, fresh);
             used_ = 0;
         }

@@ -26,9 +26,9 @@ void assign(B& be, matrix_of<B, const value_of<B>> features, matrix_of<B, const 
     check::matrix(name, "features", features);
     check::matrix(name, "centroids", centroids);
     check::equal_cols(name, "features", features, "centroids", centroids);
-    if (centroids.rows() > std::numeric_limits<label_t>::max()) {
+    if (centroids.rows() > (std::numeric_limits<label_t>::max)()) {
         check::fail_shape(name, "centroids",
-                          "must have at most " + check::text(std::numeric_limits<label_t>::max()) + " rows",
+                          "must have at most " + check::text((std::numeric_limits<label_t>::max)()) + " rows",
                           check::text(centroids.rows()));
     }
     check::size(name, "assignment", assignment, features.rows());

@@ -35,13 +35,13 @@ public:
         check::at_least("clustering", "num_rows", num_rows, index_t{1});
         check::at_least("clustering", "num_cols", num_cols, index_t{1});
         check::at_least("clustering", "num_clusters", num_clusters, index_t{1});
-        if (num_clusters > std::numeric_limits<label_t>::max()) {
+        if (num_clusters > (std::numeric_limits<label_t>::max)()) {
             check::fail_argument("clustering", "num_clusters",
-                                 "must be at most " + check::text(std::numeric_limits<label_t>::max()),
+                                 "must be at most " + check::text((std::numeric_limits<label_t>::max)()),
                                  check::text(num_clusters));
         }
         // A product that does not fit into index_t does not fit into memory either: buffer refuses the largest size.
-        constexpr index_t most = std::numeric_limits<index_t>::max();
+        constexpr index_t most = (std::numeric_limits<index_t>::max)();
         const index_t values = num_clusters > most / num_cols ? most : num_clusters * num_cols;
         centroids_ = buffer<value_type, space>(be.memory(), values);
         prototypes_ = buffer<value_type, space>(be.memory(), values);
@@ -148,7 +148,7 @@ template <backend B>
 void own_squared_distance(B& be, matrix_of<B, const value_of<B>> features, vector_of<B, const label_t> assignment,
                           matrix_of<B, const value_of<B>> centroids, vector_of<B, double> squared_distance) {
     constexpr index_t block = 4096;
-    const index_t most = std::min(block, features.rows());
+    const index_t most = (std::min)(block, features.rows());
     typename workspace<typename B::space>::scope scope(be.scratch());
     workspace<host>::scope host_scope(be.host_scratch());
     auto rows = scope.template matrix<value_of<B>>(most, features.cols());       // x
@@ -160,9 +160,9 @@ void own_squared_distance(B& be, matrix_of<B, const value_of<B>> features, vecto
     auto host_norm = host_scope.template vector<value_of<B>>(most);
     auto square = host_scope.template vector<double>(most);
     for (index_t first = 0; first < features.rows(); first += block) {
-        const index_t count = std::min(block, features.rows() - first);
+        const index_t count = (std::min)(block, features.rows() - first);
         for (index_t i = 0; i < count; ++i) {
-            host_ids[i] = std::max<index_t>(labels[first + i], 0);
+            host_ids[i] = (std::max<index_t>)(labels[first + i], 0);
         }
         be.write(host_ids.slice(0, count), ids.slice(0, count));
         be.gather_rows(centroids, ids.slice(0, count), difference.slice(0, count));

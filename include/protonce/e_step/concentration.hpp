@@ -29,15 +29,15 @@ namespace detail {
 template <real T>
 void check_concentration_options(std::string_view function, const concentration_options& options) {
     check::positive(function, "temperature", options.temperature);
-    check::in_range(function, "temperature", options.temperature, static_cast<double>(std::numeric_limits<T>::min()),
-                    static_cast<double>(std::numeric_limits<T>::max()));
-    check::in_range(function, "smoothing", options.smoothing, 0.0, std::numeric_limits<double>::max());
+    check::in_range(function, "temperature", options.temperature, static_cast<double>((std::numeric_limits<T>::min)()),
+                    static_cast<double>((std::numeric_limits<T>::max)()));
+    check::in_range(function, "smoothing", options.smoothing, 0.0, (std::numeric_limits<double>::max)());
 }
 
 /// The value below which a fraction of the values lies, interpolated linearly between neighbours. Reorders `values`.
 inline double quantile(vector_view<double> values, double fraction) {
     const double position = fraction * static_cast<double>(values.size() - 1);
-    const index_t below = std::min(static_cast<index_t>(position), values.size() - 1);
+    const index_t below = (std::min)(static_cast<index_t>(position), values.size() - 1);
     const auto at = values.begin() + below;
     std::nth_element(values.begin(), at, values.end());
     if (below + 1 == values.size()) {
@@ -57,7 +57,7 @@ inline double raw_concentration(vector_view<double> sum, vector_view<const doubl
                                  "NaN, infinity or a negative value in cluster " + check::text(k));
         }
         sum[k] = members[k] < 2 ? -1.0 : sum[k] / (members[k] * std::log(members[k] + smoothing));
-        largest = std::max(largest, sum[k]);
+        largest = (std::max)(largest, sum[k]);
     }
     return largest;
 }
@@ -83,9 +83,9 @@ inline void finish_concentration(vector_view<double> phi, vector_view<double> so
         // spread.
         report.lower = largest;
         for (const double value : phi) {
-            report.lower = value > 0 ? std::min(report.lower, value) : report.lower;
+            report.lower = value > 0 ? (std::min)(report.lower, value) : report.lower;
         }
-        report.upper = std::max(report.upper, report.lower);
+        report.upper = (std::max)(report.upper, report.lower);
     }
     double mean = 0;
     for (double& value : phi) {
@@ -147,7 +147,7 @@ concentration_report concentration(B& be, const std::type_identity_t<cluster_spr
     detail::finish_concentration(phi, members, largest, options.temperature, report);
     for (index_t k = 0; k < clusters; ++k) {
         // A temperature of 0 would divide by it: the least normal number stands for anything below.
-        rounded[k] = std::max(static_cast<T>(phi[k]), std::numeric_limits<T>::min());
+        rounded[k] = (std::max)(static_cast<T>(phi[k]), (std::numeric_limits<T>::min)());
     }
     be.write(detail::constant(rounded), out);
     return report;

@@ -64,7 +64,7 @@ index_t check_e_step_levels(B& be, const e_step_inputs<B>& in, bool is_spherical
             check::shape(name, previous, centroids, clusters, in.features.cols());
             check_initial_centroids(be, name, previous, centroids, is_spherical);
         }
-        most_clusters = std::max(most_clusters, clusters);
+        most_clusters = (std::max)(most_clusters, clusters);
     }
     return most_clusters;
 }

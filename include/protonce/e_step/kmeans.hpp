@@ -44,7 +44,7 @@ void check_directions(B& be, std::string_view function, std::string_view argumen
 inline void check_kmeans_options(std::string_view function, const kmeans_options& options) {
     check::at_least(function, "num_clusters", options.num_clusters, index_t{0});
     check::at_least(function, "iterations", options.iterations, 0);
-    check::in_range(function, "tolerance", options.tolerance, 0.0, std::numeric_limits<double>::max());
+    check::in_range(function, "tolerance", options.tolerance, 0.0, (std::numeric_limits<double>::max)());
     check::at_least(function, "restarts", options.restarts, 1);
     check::at_least(function, "init_trials", options.init_trials, 0);
     if (options.level >= (std::uint32_t{1} << 24)) {

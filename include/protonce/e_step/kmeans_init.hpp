@@ -83,7 +83,7 @@ void choose_plus_plus(B& be, typename B::row_index& index, matrix_of<B, const va
         be.gather_rows(features, rows.slice(0, draws), candidates.slice(0, draws));
         index_t best = 0;
         if (k == 0) {
-            be.fill(least, std::numeric_limits<double>::max());
+            be.fill(least, (std::numeric_limits<double>::max)());
         } else if (draws > 1) {
             be.candidate_potential(index, candidates, weight, least, potential);
             be.read(potential, host_potential);

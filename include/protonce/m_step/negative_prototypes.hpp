@@ -30,7 +30,7 @@ namespace detail {
 
 /// The most columns a batch can use: its own prototypes and the negatives, none twice.
 constexpr index_t column_capacity(index_t rows, index_t num_prototypes, index_t num_negatives) {
-    return std::min(num_prototypes, rows + std::min(num_prototypes, num_negatives));
+    return (std::min)(num_prototypes, rows + (std::min)(num_prototypes, num_negatives));
 }
 
 /// Every prototype of the batch must exist. Looked at where that needs no waiting, in host memory.
@@ -109,7 +109,7 @@ negative_prototypes_report draw_negative_prototypes(B& be, vector_of<B, const la
     constexpr std::string_view function = "draw_negative_prototypes";
     check::given(function, "own", own);
     check::in_range(function, "num_prototypes", static_cast<double>(num_prototypes), 1.0,
-                    static_cast<double>(std::numeric_limits<label_t>::max()));
+                    static_cast<double>((std::numeric_limits<label_t>::max)()));
     check::at_least<index_t>(function, "num_negatives", options.num_negatives, 0);
     detail::check_own<B>(function, "own", own, num_prototypes);
     const index_t capacity = detail::column_capacity(own.size(), num_prototypes, options.num_negatives);

@@ -145,7 +145,7 @@ proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>
             }
             used = read_counts<B>(columns.column_count, columns.batch_count, asked);
         }
-        report.num_negatives = m == 0 ? used.num_negatives : std::min(report.num_negatives, used.num_negatives);
+        report.num_negatives = m == 0 ? used.num_negatives : (std::min)(report.num_negatives, used.num_negatives);
         report.clamped = report.clamped || used.clamped;
 
         problem.loss = given_or_scratch(

@@ -33,7 +33,7 @@ inline void check_reduction(std::string_view function, reduction how) {
 
 /// Rows are numbered by label_t where they are columns, too.
 inline void check_numbered(std::string_view function, std::string_view argument, index_t rows) {
-    constexpr index_t most = std::numeric_limits<label_t>::max();
+    constexpr index_t most = (std::numeric_limits<label_t>::max)();
     if (rows > most) {
         check::fail_shape(function, argument, "must have at most " + check::text(most) + " rows", check::text(rows));
     }

@@ -111,7 +111,7 @@ double effective_rank(B& be, matrix_of<B, const value_of<B>> features, const eff
         constexpr index_t block = 1024;
         for (index_t begin = 0; begin < features.rows(); begin += block) {
             workspace<host>::scope block_scratch(be.host_scratch());
-            const index_t count = std::min<index_t>(block, features.rows() - begin);
+            const index_t count = (std::min<index_t>)(block, features.rows() - begin);
             body(detail::host_rows<T, B>(be, block_scratch, features.slice(begin, count)));
         }
     };
@@ -143,7 +143,7 @@ double effective_rank(B& be, matrix_of<B, const value_of<B>> features, const eff
     }
     const auto eigenvalue = scratch.template vector<double>(cols);
     detail::symmetric_eigenvalues(gram, eigenvalue, scratch.template vector<double>(3 * cols));
-    return detail::exp_entropy_of_roots(eigenvalue, std::max<index_t>(features.rows(), cols));
+    return detail::exp_entropy_of_roots(eigenvalue, (std::max<index_t>)(features.rows(), cols));
 }
 
 } // namespace protonce::inline v0

@@ -30,7 +30,7 @@ public:
           matched_col_(table.row_sum.size(), none, memory) {
         for (const auto& cell : table.cells) {
             ++first_cell_[at(cell.row + 1)];
-            largest_ = std::max<index_t>(largest_, cell.count);
+            largest_ = (std::max<index_t>)(largest_, cell.count);
         }
         for (std::size_t r = 1; r < first_cell_.size(); ++r) {
             first_cell_[r] += first_cell_[r - 1];

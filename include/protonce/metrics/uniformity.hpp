@@ -64,11 +64,11 @@ double alignment(B& be, matrix_of<B, const value_of<B>> first, matrix_of<B, cons
     constexpr index_t block = 1024;
     const index_t rows = first.rows();
     typename workspace<typename B::space>::scope scratch(be.scratch());
-    const auto difference = scratch.template matrix<T>(std::min<index_t>(block, rows), first.cols());
+    const auto difference = scratch.template matrix<T>((std::min<index_t>)(block, rows), first.cols());
     const auto norms = scratch.template vector<T>(difference.rows());
     double sum = 0.0;
     for (index_t begin = 0; begin < rows; begin += block) {
-        const index_t count = std::min<index_t>(block, rows - begin);
+        const index_t count = (std::min<index_t>)(block, rows - begin);
         detail::subtract_rows(be, first.slice(begin, count), second.slice(begin, count), difference.slice(0, count));
         be.row_norms(difference.slice(0, count), norms.slice(0, count));
         workspace<host>::scope host_scratch(be.host_scratch());
@@ -149,7 +149,7 @@ double uniformity(B& be, matrix_of<B, const value_of<B>> features, const uniform
     const auto sums = detail::host_values<T, B>(be, host_scratch, log_sum);
     double largest = -std::numeric_limits<double>::infinity();
     for (index_t i = 0; i < rows; ++i) {
-        largest = std::max<double>(largest, static_cast<double>(sums[i]) + static_cast<double>(shift[i]));
+        largest = (std::max<double>)(largest, static_cast<double>(sums[i]) + static_cast<double>(shift[i]));
     }
     double sum = 0.0;
     for (index_t i = 0; i < rows; ++i) {

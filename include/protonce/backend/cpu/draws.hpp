@@ -27,8 +27,8 @@ void draw_columns(workspace<host>& scratch, vector_view<const label_t> own, inde
         from = to;
     }
     const index_t others = pool - batch;
-    const index_t negatives = std::min(num_negatives, others);
-    const random_permutation permutation(key, static_cast<std::uint64_t>(std::max<index_t>(others, 1)));
+    const index_t negatives = (std::min)(num_negatives, others);
+    const random_permutation permutation(key, static_cast<std::uint64_t>((std::max<index_t>)(others, 1)));
     for (index_t r = 0; r < negatives; ++r) {
         const auto rank = static_cast<index_t>(permutation(static_cast<std::uint64_t>(r)));
         // column_id[b] - b clusters outside the batch lie below the b-th of the batch: as many b as have at most `rank` are passed.

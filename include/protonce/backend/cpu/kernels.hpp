@@ -80,7 +80,7 @@ inline instruction_set widest_instruction_set() {
 /// Kernels of an instruction set, or of the widest that this processor runs if that is less.
 template <class T>
 kernel_table<T> kernels(instruction_set wanted) {
-    [[maybe_unused]] const instruction_set use = std::min(wanted, widest_instruction_set());
+    [[maybe_unused]] const instruction_set use = (std::min)(wanted, widest_instruction_set());
 #if defined(__x86_64__) && defined(__GNUC__)
     if (use == instruction_set::avx512) {
         return avx512::template table<T>();

@@ -28,7 +28,7 @@ public:
         choose_scale();
         team_.for_each(ceil_div(features.rows(), task_rows), [&](index_t task) {
             const index_t first = task * task_rows;
-            const index_t last = std::min(features_.rows(), first + task_rows);
+            const index_t last = (std::min)(features_.rows(), first + task_rows);
             for (index_t i = first; i < last; ++i) {
                 prepare(features_.row(i).data(), rows_.row(i).data());
             }
@@ -53,10 +53,10 @@ public:
         auto where = scope.template matrix<lane_int<T>>(workers, padded_rows * W);
         pack_centroids(centroids, packed, half_norm);
         // A block of panels stays in half of a 512 KiB second-level cache while the rows of the task pass by.
-        const index_t block = std::max<index_t>(1, (index_t{1} << 18) / (C * W * static_cast<index_t>(sizeof(T))));
+        const index_t block = (std::max<index_t>)(1, (index_t{1} << 18) / (C * W * static_cast<index_t>(sizeof(T))));
         team_.for_each(ceil_div(features_.rows(), task_rows), workers, [&](index_t task, int worker) {
             const index_t first = task * task_rows;
-            const index_t last = std::min(features_.rows(), first + task_rows);
+            const index_t last = (std::min)(features_.rows(), first + task_rows);
             T* top = best.row(worker).data();
             lane_int<T>* at = where.row(worker).data();
             std::fill(top, top + padded_rows * W, std::numeric_limits<T>::lowest());
@@ -65,7 +65,7 @@ public:
                 for (index_t i = first; i < last; i += kernel_.rows) {
                     const tile_rows<T> tile(rows_, i, kernel_.rows);
                     kernel_.nearest_in_panels(tile.at, packed.data(), half_norm.data(), C, panel,
-                                              std::min(panels, panel + block), top + (i - first) * W,
+                                              (std::min)(panels, panel + block), top + (i - first) * W,
                                               at + (i - first) * W);
                 }
             }
@@ -97,7 +97,7 @@ public:
         const double unscale = 1.0 / (static_cast<double>(scale_) * static_cast<double>(scale_));
         team_.for_each(ceil_div(features_.rows(), task_rows), workers, [&](index_t task, int worker) {
             const index_t first = task * task_rows;
-            const index_t last = std::min(features_.rows(), first + task_rows);
+            const index_t last = (std::min)(features_.rows(), first + task_rows);
             T* tile = tiles.row(worker).data();
             double* row = distances.row(worker).data();
             for (index_t i = first; i < last; i += kernel_.rows) {
@@ -134,7 +134,7 @@ private:
         team_.for_each(count, [&](index_t task) {
             auto sum = part.row(task);
             std::fill(sum.begin(), sum.end(), 0.0);
-            const index_t last = std::min(features_.rows(), (task + 1) * task_rows);
+            const index_t last = (std::min)(features_.rows(), (task + 1) * task_rows);
             for (index_t i = task * task_rows; i < last; ++i) {
                 for (index_t j = 0; j < C; ++j) {
                     sum[j] += static_cast<double>(features_(i, j));
@@ -158,17 +158,17 @@ private:
         auto largest = scope.template vector<double>(tasks());
         team_.for_each(tasks(), [&](index_t task) {
             double top = 0;
-            const index_t last = std::min(features_.rows(), (task + 1) * task_rows);
+            const index_t last = (std::min)(features_.rows(), (task + 1) * task_rows);
             for (index_t i = task * task_rows; i < last; ++i) {
                 for (index_t j = 0; j < features_.cols(); ++j) {
-                    top = std::max(top, std::abs(static_cast<double>(features_(i, j)) - mean_[j]));
+                    top = (std::max)(top, std::abs(static_cast<double>(features_(i, j)) - mean_[j]));
                 }
             }
             largest[task] = top;
         });
         double top = 0;
         for (const double t : largest) {
-            top = std::max(top, t);
+            top = (std::max)(top, t);
         }
         if (!check::is_positive(top)) {
             return;
@@ -192,7 +192,7 @@ private:
                     const index_t k = panel * W + w;
                     if (k >= centroids.rows()) {
                         // Never the largest score, and no NaN in the product.
-                        half_norm[k] = std::numeric_limits<T>::max();
+                        half_norm[k] = (std::numeric_limits<T>::max)();
                         return nullptr;
                     }
                     prepare(centroids.row(k).data(), rows + w * C);

@@ -48,7 +48,7 @@ void segment_sum(workspace<host>& scratch, const thread_team<Threads>& team, mat
     team.for_each(sum.rows() * parts, [&](index_t task) {
         const index_t k = task / parts;
         const index_t c0 = task % parts * width;
-        const index_t c1 = std::min(C, c0 + width);
+        const index_t c1 = (std::min)(C, c0 + width);
         double* out = sum.row(k).data();
         std::fill(out + c0, out + c1, 0.0);
         double total = 0;
@@ -98,7 +98,7 @@ void draw_weighted(workspace<host>& scratch, const thread_team<Threads>& team, v
     };
     team.for_each(blocks, [&](index_t b) {
         double sum = 0;
-        const index_t last = std::min(values.size(), (b + 1) * block);
+        const index_t last = (std::min)(values.size(), (b + 1) * block);
         for (index_t i = b * block; i < last; ++i) {
             sum += product(i);
         }
@@ -116,11 +116,11 @@ void draw_weighted(workspace<host>& scratch, const thread_team<Threads>& team, v
         }
         const double aim = uniform[l] * total;
         index_t b = std::upper_bound(before.begin() + 1, before.end(), aim) - (before.begin() + 1);
-        b = std::min(b, blocks - 1);
+        b = (std::min)(b, blocks - 1);
         // The last positive row seen is kept: rounding may leave the running sum of the last block below the aim.
         double running = before[b];
         for (; b < blocks && rows[l] < 0; ++b) {
-            const index_t last = std::min(values.size(), (b + 1) * block);
+            const index_t last = (std::min)(values.size(), (b + 1) * block);
             index_t positive = -1;
             for (index_t i = b * block; i < last; ++i) {
                 const double p = product(i);

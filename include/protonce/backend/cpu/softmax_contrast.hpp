@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/backend/cpu/softmax_tiles.hpp>
+#include <protonce/core/parallel.hpp>
 #include <protonce/core/workspace.hpp>
 
 #include <cmath>
@@ -78,7 +79,7 @@ private:
                     },
                     panel);
                 kernel_.tile_product(rows.at, panel, W, C_, out, W, false);
-                for (index_t r = from; r < std::min<index_t>(kernel_.rows, from + W) && first + r < B_; ++r) {
+                for (index_t r = from; r < (std::min<index_t>)(kernel_.rows, from + W) && first + r < B_; ++r) {
                     positive_logit_[first + r] = out[r * W + (r - from)] * inverse;
                 }
             }
@@ -93,7 +94,7 @@ private:
         const index_t J = columns_.count();
         const index_t tiles = ceil_div(J, tile_columns);
         const index_t slices =
-            J == 0 ? 0 : std::clamp<index_t>(ceil_div(J, least_slice), 1, std::max<index_t>(1, most_tasks / blocks));
+            J == 0 ? 0 : std::clamp<index_t>(ceil_div(J, least_slice), 1, (std::max<index_t>)(1, most_tasks / blocks));
         const index_t slice_tiles = slices == 0 ? 0 : ceil_div(tiles, slices);
         partial_sums<T> partial(scope, slices, B_, with_gradient ? C_padded_ : 0, !in_.top1.empty());
         const int workers = team_.workers();
@@ -101,9 +102,9 @@ private:
         team_.for_each(blocks * slices, workers, [&](index_t task, int worker) {
             const index_t slice = task % slices;
             const index_t row0 = task / slices * row_block;
-            const index_t row1 = std::min(B_, row0 + row_block);
+            const index_t row1 = (std::min)(B_, row0 + row_block);
             partial.clear(slice, row0, row1);
-            for (index_t t = slice * slice_tiles; t < std::min(tiles, (slice + 1) * slice_tiles); ++t) {
+            for (index_t t = slice * slice_tiles; t < (std::min)(tiles, (slice + 1) * slice_tiles); ++t) {
                 tile.load(worker, columns_, t * tile_columns, with_gradient);
                 for (index_t i = row0; i < row1; i += kernel_.rows) {
                     tile.logits(worker, kernel_, in_.query, i);
@@ -117,7 +118,7 @@ private:
             }
         });
         team_.for_each(blocks, [&](index_t block) {
-            const index_t last = std::min(B_, (block + 1) * row_block);
+            const index_t last = (std::min)(B_, (block + 1) * row_block);
             for (index_t i = block * row_block; i < last; ++i) {
                 merge(partial, slices, i);
             }
@@ -169,7 +170,7 @@ private:
         const double own = static_cast<double>(positive_logit_[i]) + lw;
         double M = own;
         for (index_t s = 0; s < slices; ++s) {
-            M = std::max(M, static_cast<double>(partial.maximum(s, i)));
+            M = (std::max)(M, static_cast<double>(partial.maximum(s, i)));
         }
         double r = 0;
         for (index_t s = 0; s < slices; ++s) {
@@ -228,7 +229,7 @@ private:
         constexpr index_t width = 64;
         for (index_t c0 = 0; c0 < C_; c0 += width) {
             double sum[width] = {};
-            const index_t count = std::min(width, C_ - c0);
+            const index_t count = (std::min)(width, C_ - c0);
             for (index_t s = 0; s < slices; ++s) {
                 const T* g = partial.gradient(s).row(i).data() + c0;
                 for (index_t c = 0; c < count; ++c) {
@@ -269,12 +270,12 @@ private:
         const int workers = team_.workers();
         softmax_tile<T> tile(scope, workers, C_, false);
         column_sums<T> sums(scope, workers, C_padded_, row_block);
-        auto shared_part = scope.template vector<double>(std::max<index_t>(tiles, 1));
+        auto shared_part = scope.template vector<double>((std::max<index_t>)(tiles, 1));
         team_.for_each(tiles, workers, [&](index_t t, int worker) {
             tile.load(worker, columns_, t * tile_columns, false);
             sums.clear(worker);
             for (index_t row0 = 0; row0 < B_; row0 += row_block) {
-                const index_t row1 = std::min(B_, row0 + row_block);
+                const index_t row1 = (std::min)(B_, row0 + row_block);
                 for (index_t i = row0; i < row1; i += kernel_.rows) {
                     tile.logits(worker, kernel_, in_.query, i);
                     for (index_t r = 0; r < kernel_.rows && i + r < row1; ++r) {

@@ -103,7 +103,7 @@ public:
     void load(int worker, const used_columns<T>& columns, index_t first, bool with_gradient) {
         constexpr int W = panel_width<T>;
         state& now = state_[worker];
-        now = {first, std::min(tile_columns, columns.count() - first), T(0)};
+        now = {first, (std::min)(tile_columns, columns.count() - first), T(0)};
         for (index_t j = 0; j < tile_columns; ++j) {
             inverse_(worker, j) = j < now.count ? T(1) / columns.temperature(first + j) : T(0);
         }
@@ -321,7 +321,7 @@ public:
         for (index_t j = 0; j < columns; j += kernel.rows) {
             const T* rows[most_tile_rows];
             for (int r = 0; r < kernel.rows; ++r) {
-                rows[r] = coefficients_.row(worker).data() + std::min(j + r, columns - 1) * row_block_;
+                rows[r] = coefficients_.row(worker).data() + (std::min)(j + r, columns - 1) * row_block_;
             }
             for (index_t c = 0; c < padded_cols_; c += W) {
                 kernel.tile_product(rows, queries.row(first).data() + c, queries.stride(), count,

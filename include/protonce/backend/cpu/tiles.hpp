@@ -25,7 +25,7 @@ struct tile_rows {
 
     tile_rows(matrix_view<const T> rows, index_t first, int count) {
         for (int r = 0; r < count; ++r) {
-            at[r] = rows.row(std::min(first + r, rows.rows() - 1)).data();
+            at[r] = rows.row((std::min)(first + r, rows.rows() - 1)).data();
         }
     }
 };
@@ -40,7 +40,7 @@ void pack_panel(index_t cols, const RowOf& row_of, T* out) {
     }
     // Blocks of 16 columns keep the strided writes within a few cache lines.
     for (index_t k0 = 0; k0 < cols; k0 += 16) {
-        const index_t k1 = std::min<index_t>(cols, k0 + 16);
+        const index_t k1 = (std::min<index_t>)(cols, k0 + 16);
         for (int w = 0; w < W; ++w) {
             const T* row = rows[w];
             if (row == nullptr) {

@@ -12,7 +12,7 @@ namespace protonce::inline v0::detail::cpu {
 template <class T>
 void insert_top(T value, label_t row, vector_view<label_t> rows, vector_view<T> similarity, index_t& filled) {
     const index_t k = rows.size();
-    index_t at = std::min(filled, k - 1);
+    index_t at = (std::min)(filled, k - 1);
     if (filled == k && !(value > similarity[k - 1])) {
         return;
     }
@@ -22,7 +22,7 @@ void insert_top(T value, label_t row, vector_view<label_t> rows, vector_view<T> 
     }
     rows[at] = row;
     similarity[at] = value;
-    filled = std::min(filled + 1, k);
+    filled = (std::min)(filled + 1, k);
 }
 
 /// Largest inner products of each query with the rows of a bank. The bank is packed a tile at a time and only the best are kept.
@@ -42,11 +42,11 @@ void top_rows(workspace<host>& scratch, const thread_team<Threads>& team, const 
     const index_t block = 120;
     team.for_each(ceil_div(queries.rows(), block), workers, [&](index_t task, int worker) {
         const index_t first = task * block;
-        const index_t last = std::min(queries.rows(), first + block);
+        const index_t last = (std::min)(queries.rows(), first + block);
         T* panel = panels.row(worker).data();
         T* out = tiles.row(worker).data();
         for (index_t j0 = 0; j0 < bank.rows(); j0 += W) {
-            const index_t count = std::min<index_t>(W, bank.rows() - j0);
+            const index_t count = (std::min<index_t>)(W, bank.rows() - j0);
             pack_panel<T>(
                 C, [&](int w) -> const T* { return w < count ? bank.row(j0 + w).data() : nullptr; }, panel);
             for (index_t i = first; i < last; i += kernel.rows) {

@@ -54,7 +54,7 @@ index_t nearest_centroid(vector_view<const T> x, matrix_view<const T> centroids)
     // comparison itself. Squares may underflow.
     constexpr double unit = std::numeric_limits<double>::epsilon() / 2;
     const double error = 2 * unit * static_cast<double>(x.size() + 4);
-    const double tiny = std::numeric_limits<double>::min() * static_cast<double>(x.size());
+    const double tiny = (std::numeric_limits<double>::min)() * static_cast<double>(x.size());
     index_t best = 0;
     double least = std::numeric_limits<double>::quiet_NaN();
     for (index_t k = 0; k < centroids.rows(); ++k) {

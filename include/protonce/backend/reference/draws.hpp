@@ -67,8 +67,8 @@ void draw_columns(workspace<host>& scratch, vector_view<const label_t> own, inde
     }
 
     const index_t others = num_columns - distinct;
-    const index_t drawn = std::min(num_negatives, others);
-    const random_permutation permutation(key, static_cast<std::uint64_t>(std::max<index_t>(others, 1)));
+    const index_t drawn = (std::min)(num_negatives, others);
+    const random_permutation permutation(key, static_cast<std::uint64_t>((std::max<index_t>)(others, 1)));
     for (index_t r = 0; r < drawn; ++r) {
         auto id = static_cast<index_t>(permutation(static_cast<std::uint64_t>(r)));
         // The id of that rank among the others: one up for each cluster of the batch at or before it.

@@ -23,7 +23,7 @@ struct contrast_reader {
         if (in.column_id.empty()) {
             return in.columns.rows();
         }
-        return in.column_count.empty() ? in.column_id.size() : std::min(in.column_count[0], in.column_id.size());
+        return in.column_count.empty() ? in.column_id.size() : (std::min)(in.column_count[0], in.column_id.size());
     }
     index_t pool_row(index_t j) const { return in.column_id.empty() ? j : in.column_id[j]; }
     bool left_out(index_t i, index_t p) const {
@@ -78,7 +78,7 @@ row_softmax contrast_forward(const contrast_reader<T>& read, index_t i, vector_v
             continue;
         }
         logit[j] = inner_product(query, read.in.columns.row(p)) / read.temperature(p);
-        row.largest = std::max(row.largest, logit[j] + read.log_weight(j));
+        row.largest = (std::max)(row.largest, logit[j] + read.log_weight(j));
         if (read.is_positive(i, p)) {
             row.positive_logit = logit[j];
             row.positive_log_weight = read.log_weight(j);
