@@ -19,8 +19,8 @@ namespace support {
 static_assert(std::endian::native == std::endian::little, "the .npy files of the examples are little-endian");
 
 template <class T>
-concept npy_value = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, std::int32_t> ||
-                    std::same_as<T, std::int64_t>;
+concept npy_value =
+    std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, std::int32_t> || std::same_as<T, std::int64_t>;
 
 /// NumPy's name of a type.
 template <npy_value T>
@@ -151,8 +151,8 @@ npy_matrix<T> read_npy(const std::string& path) {
     }
     npy_matrix<T> matrix{.rows = header.shape[0], .cols = header.shape[1]};
     std::ifstream file(path, std::ios::binary | std::ios::ate);
-    const std::int64_t available = (static_cast<std::int64_t>(file.tellg()) - header.offset) /
-                                   static_cast<std::int64_t>(sizeof(T));
+    const std::int64_t available =
+        (static_cast<std::int64_t>(file.tellg()) - header.offset) / static_cast<std::int64_t>(sizeof(T));
     // Compared by division: the product of broken sizes may overflow, and nothing is allocated before it is known to be there.
     if (matrix.cols > 0 && matrix.rows > available / matrix.cols) {
         throw std::runtime_error(path + ": must hold " + std::to_string(matrix.rows) + " x " +
@@ -182,8 +182,8 @@ void write_npy(const std::string& path, const T* values, const std::vector<std::
     if (shape.size() == 1) {
         extents += ",";
     }
-    std::string header = "{'descr': '" + std::string(npy_name<T>()) + "', 'fortran_order': False, 'shape': (" + extents +
-                         "), }";
+    std::string header =
+        "{'descr': '" + std::string(npy_name<T>()) + "', 'fortran_order': False, 'shape': (" + extents + "), }";
     header.append(63 - (10 + header.size()) % 64, ' ');
     header += '\n';
     std::string start = "\x93NUMPY";
