@@ -10,8 +10,9 @@
 
 namespace protonce::inline v0::detail::cpu {
 
-/// Rows prepared for many assignments: a copy that is centred and scaled by a power of two, so that x.c - ||c||^2 / 2 neither cancels on
-/// shifted data nor overflows on large ones. Lives in scratch memory until destroyed. Centring rounds each value once, to T.
+/// Rows prepared for many assignments: a copy that is centred and scaled by a power of two, so that x.c - ||c||^2 / 2
+/// neither cancels on shifted data nor overflows on large ones. Lives in scratch memory until destroyed. Centring
+/// rounds each value once, to T.
 template <class T, class Threads>
 class row_index {
 public:
@@ -37,8 +38,8 @@ public:
     row_index(const row_index&) = delete;
     row_index& operator=(const row_index&) = delete;
 
-    /// For each row the nearest centroid, the lowest among equals, by one multiply-add chain per pair over the prepared values.
-    /// squared_distance (may be empty) is computed afresh in double from the values as given.
+    /// For each row the nearest centroid, the lowest among equals, by one multiply-add chain per pair over the prepared
+    /// values. squared_distance (may be empty) is computed afresh in double from the values as given.
     void nearest(matrix_view<const T> centroids, vector_view<label_t> assignment,
                  vector_view<double> squared_distance) {
         constexpr int W = panel_width<T>;
@@ -80,8 +81,8 @@ public:
         });
     }
 
-    /// visit(row, squared distances to the `count` candidates) for each row of a task, tasks in parallel; values in T, not negative,
-    /// in units of the data.
+    /// visit(row, squared distances to the `count` candidates) for each row of a task, tasks in parallel; values in T,
+    /// not negative, in units of the data.
     template <class Visit>
     void squared_distances(matrix_view<const T> candidates, const Visit& visit) {
         constexpr int W = panel_width<T>;
@@ -176,6 +177,21 @@ private:
         int exponent = 0;
         std::frexp(top, &exponent);
         scale_ = static_cast<T>(std::ldexp(1.0, std::clamp(-exponent, -most_exponent, most_exponent)));
+        coarsen_mean(exponent - mean_bits);
+    }
+
+    /// Rounds the mean to multiples of 2^exponent, at most 2^-8 of the largest centred value away. That is as good
+    /// against cancellation, and data on a grid (whole numbers, pixels) stay on one: their centred values, and the
+    /// products of rows with rows, are exact, so that equal distances compare as equal and the tie goes to the lowest
+    /// number.
+    void coarsen_mean(int exponent) {
+        for (auto& m : mean_) {
+            const double steps = std::ldexp(m, -exponent);
+            // From 2^52 on a double has no finer digits than the step.
+            if (std::abs(steps) < 0x1p52) {
+                m = std::ldexp(std::nearbyint(steps), exponent);
+            }
+        }
     }
 
     void pack_centroids(matrix_view<const T> centroids, vector_view<T> packed, vector_view<T> half_norm) {
@@ -223,6 +239,8 @@ private:
 
     // Scales that are normal numbers, and whose squares are normal in double.
     static constexpr int most_exponent = sizeof(T) == 4 ? 120 : 500;
+    // Digits of the mean that are kept, counted from the largest centred value.
+    static constexpr int mean_bits = 8;
 
     typename workspace<host>::scope scope_;
     matrix_view<const T> features_;
