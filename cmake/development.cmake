@@ -32,6 +32,10 @@ if(PROTONCE_SANITIZE)
     target_link_options(protonce_dev INTERFACE -fsanitize=${PROTONCE_SANITIZE})
 endif()
 
+# Eigen arrays go into the library through adapt/eigen.hpp; the library itself does not need it. No version is asked for:
+# version requests do not match across Eigen 3.4 and 5.
+find_package(Eigen3 CONFIG QUIET)
+
 # Examples and benchmarks are run where they are built.
 add_library(protonce_native INTERFACE)
 if(PROTONCE_NATIVE AND NOT CMAKE_CROSSCOMPILING)

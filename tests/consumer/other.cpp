@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
-#include <protonce/core/view.hpp>
+#include <protonce/protonce.hpp>
 
-protonce::index_t rows_seen_by_the_other_unit(protonce::matrix_view<const float> features);
+#include <vector>
 
-protonce::index_t rows_seen_by_the_other_unit(protonce::matrix_view<const float> features) {
-    return features.rows();
+std::vector<protonce::label_t> clusters_of_reference(protonce::matrix_view<const float> points);
+
+std::vector<protonce::label_t> clusters_of_reference(protonce::matrix_view<const float> points) {
+    protonce::reference_backend<float> be;
+    protonce::clustering level(be, points.rows(), points.cols(), 3);
+    protonce::kmeans(be, points, {.num_clusters = 3, .seed = 7}, level);
+    return {level.assignment().begin(), level.assignment().end()};
 }
