@@ -6,8 +6,10 @@
 #include <protonce/e_step/assign.hpp>
 #include <protonce/e_step/kmeans.hpp>
 #include <protonce/m_step/info_nce.hpp>
+#include <protonce/m_step/symmetric_info_nce.hpp>
 
 #include <cmath>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
@@ -121,6 +123,32 @@ void finite_check() {
     expect(refused, "with the check on it is refused");
 }
 
+// [snippet own]
+/// The reference with one operation replaced: counts how often it is called and on how many problems.
+class counting_backend : public protonce::reference_backend<float> {
+public:
+    void softmax_contrast(std::span<const protonce::contrast<float, protonce::host>> problems) {
+        ++calls;
+        last_problems = problems.size();
+        reference_backend::softmax_contrast(problems);
+    }
+    int calls = 0;
+    std::size_t last_problems = 0;
+};
+static_assert(protonce::backend<counting_backend>);
+// [/snippet]
+
+void own_backend() {
+    constexpr index_t B = 8, C = 4;
+    const auto query = normal_rows(B, C, 6);
+    const auto key = normal_rows(B, C, 7);
+    std::vector<float> loss(1);
+    counting_backend be;
+    symmetric_info_nce(be, {.first = view_rows(query.data(), B, C), .second = view_rows(key.data(), B, C)}, {},
+                       {.loss = view_vector(loss)});
+    expect(be.calls == 1 && be.last_problems == 2, "both directions of the symmetric loss go in one call");
+}
+
 /// An operation of the seam, called directly: one query, three columns of two temperatures, the second its own.
 void seam() {
     const std::vector<float> query{1, 0}, columns{0.8F, 0.6F, 1, 0, 0, 1}, temperature{0.2F, 0.1F, 0.2F};
@@ -136,8 +164,8 @@ void seam() {
                                                             .grad_query = view_rows(gradient.data(), 1, 2)};
     be.softmax_contrast(std::span(&problem, 1));
     // [/snippet]
-    // Logits 4, 10, 0. A temperature of 0.1F is off by half a unit of float, 6e-8, which moves the logit 10 by 6e-7, and a
-    // loss this small changes in proportion to e^(4 - 10).
+    // Logits 4, 10, 0. A temperature of 0.1F is off by half a unit of float, 6e-8, which moves the logit 10 by 6e-7;
+    // a loss this small changes in proportion to e^(4 - 10).
     const double expected = std::log1p(std::exp(4.0 - 10.0) + std::exp(0.0 - 10.0));
     expect(std::abs(static_cast<double>(loss[0]) - expected) < 1e-6 * expected, "softmax_contrast: the loss by hand");
 }
@@ -176,6 +204,7 @@ int main() {
     threads();
     memory();
     finite_check();
+    own_backend();
     seam();
     far_away();
     return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

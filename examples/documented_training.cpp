@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The code of docs/training_loops.md, built and run: training loops around a linear encoder. Each part checks what it says.
+// The code of docs/training_loops.md, built and run: training loops around a linear encoder. Each part checks what it
+// says.
 #include "support/linear_encoder.hpp"
 
 #include <protonce/backend/cpu.hpp>
