@@ -29,7 +29,9 @@ TEST_CASE("golden: cluster_scores") {
 
         const auto scores = protonce::cluster_scores(protonce::view_vector(truth), protonce::view_vector(predicted));
 
-        for (const auto& [name, member] : names) {
+        for (const auto& entry : names) {
+            const std::string& name = entry.first;
+            const auto member = entry.second;
             INFO(name);
             CHECK(golden::difference({c.expected(name)}, {scores.*member}) <= c.tolerance("rtol_f64"));
         }

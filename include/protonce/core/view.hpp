@@ -82,9 +82,27 @@ private:
     index_t stride_ = 0;
 };
 
+namespace detail {
+// Arrays that know their dimensions are viewed through `adapt/`, where a matrix is not taken for a vector.
+template <class R>
+concept knows_dimension = requires(const R& array) {
+    array.dimension();
+};
+template <class R>
+concept knows_outer_stride = requires(const R& array) {
+    array.outerStride();
+};
+
+template <class R>
+inline constexpr bool outlives_call = std::is_lvalue_reference_v<R> || std::ranges::borrowed_range<R>;
+
+template <class R>
+concept viewable_range =
+    std::ranges::contiguous_range<R> && outlives_call<R> && !knows_dimension<R> && !knows_outer_stride<R>;
+} // namespace detail
+
 /// A host view of a contiguous range (std::vector, std::array, std::span, C array).
-template <std::ranges::contiguous_range R>
-requires std::is_lvalue_reference_v<R> || std::ranges::borrowed_range<R>
+template <detail::viewable_range R>
 constexpr auto view_vector(R&& values) {
     using T = std::remove_reference_t<std::ranges::range_reference_t<R>>;
     return vector_view<T, host>{std::ranges::data(values), static_cast<index_t>(std::ranges::size(values))};
