@@ -7,10 +7,10 @@
 #include <protonce/e_step/kmeans.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -43,6 +43,28 @@ struct e_step_report {
 
 namespace detail {
 
+/// "levels[3].centroids" without allocating: names are made before it is known whether they are needed.
+class level_name {
+public:
+    level_name(std::string_view list, std::size_t number, std::string_view member) {
+        append(list);
+        append("[");
+        size_ = static_cast<std::size_t>(std::to_chars(text_ + size_, text_ + sizeof(text_), number).ptr - text_);
+        append("]");
+        append(member);
+    }
+    operator std::string_view() const { return {text_, size_}; }
+
+private:
+    void append(std::string_view part) {
+        std::copy(part.begin(), part.end(), text_ + size_);
+        size_ += part.size();
+    }
+
+    char text_[64];
+    std::size_t size_ = 0;
+};
+
 /// Shapes of all levels, before any is written. Returns the largest K.
 template <backend B>
 index_t check_e_step_levels(B& be, const e_step_inputs<B>& in, bool is_spherical, std::span<clustering<B>> levels) {
@@ -50,16 +72,15 @@ index_t check_e_step_levels(B& be, const e_step_inputs<B>& in, bool is_spherical
     const index_t rows = in.features.rows();
     index_t most_clusters = 0;
     for (std::size_t m = 0; m < levels.size(); ++m) {
-        const std::string level = "levels[" + check::text(m) + "]";
         const index_t clusters = levels[m].num_clusters();
         if (clusters > rows) {
-            check::fail_argument(name, level, "must have at most as many clusters as features has rows",
+            check::fail_argument(name, level_name("levels", m, ""), "must have at most as many clusters as rows",
                                  check::text(clusters) + " clusters, " + check::text(rows) + " rows");
         }
-        check::size(name, level + ".assignment", levels[m].assignment(), rows);
-        check::shape(name, level + ".centroids", levels[m].centroids(), clusters, in.features.cols());
+        check::size(name, level_name("levels", m, ".assignment"), levels[m].assignment(), rows);
+        check::shape(name, level_name("levels", m, ".centroids"), levels[m].centroids(), clusters, in.features.cols());
         if (!in.previous.empty()) {
-            const std::string previous = "previous[" + check::text(m) + "].centroids";
+            const level_name previous("previous", m, ".centroids");
             const auto centroids = in.previous[m].centroids();
             check::shape(name, previous, centroids, clusters, in.features.cols());
             check_initial_centroids(be, name, previous, centroids, is_spherical);
