@@ -172,10 +172,11 @@ void rectify_gradient(const T* activation, const T* values, const T* mean, index
         const T* x = values + r * channels;
         T* g = grad + r * channels;
         for (index_t c = 0; c < channels; ++c) {
-            const T passed = a[c] > T{0} ? g[c] : T{0};
-            g[c] = passed;
-            part[c] += passed;
-            part_products[c] += passed * (x[c] - mean[c]);
+            g[c] = a[c] > T{0} ? g[c] : T{0};
+        }
+        for (index_t c = 0; c < channels; ++c) { // apart from the above: both loops then run on whole vectors
+            part[c] += g[c];
+            part_products[c] += g[c] * (x[c] - mean[c]);
         }
     }
     for (index_t c = 0; c < channels; ++c) {

@@ -77,6 +77,7 @@ void run(const program_options& options) {
     shown.clear();
     times.evaluation = evaluation_watch.seconds();
     times.total = watch.seconds();
+    measure_process(times);
 
     const auto lines = result_lines(of_trained, of_raw, of_untrained);
     write_metrics(folder / "metrics.json", chosen, options, threads.workers(), times, lines);

@@ -5,6 +5,8 @@
 
 #include "../support/json.hpp"
 
+#include <sys/resource.h>
+
 #include <array>
 #include <cstdio>
 #include <filesystem>
@@ -67,7 +69,21 @@ struct run_times {
     double training = 0;
     double e_steps = 0; // part of the training
     double evaluation = 0;
+    double processor = 0; // of all threads together
+    double peak_mib = 0;  // memory
 };
+
+/// Processor time and peak memory of this process.
+inline void measure_process(run_times& times) {
+    rusage usage{};
+    if (getrusage(RUSAGE_SELF, &usage) == 0) {
+        const auto seconds = [](const timeval& t) {
+            return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+        };
+        times.processor = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+        times.peak_mib = static_cast<double>(usage.ru_maxrss) / 1024.0; // KiB on Linux
+    }
+}
 
 /// `metrics.json`.
 ///
@@ -80,7 +96,9 @@ inline void write_metrics(const std::filesystem::path& path, const recipe& r, co
          << ",\n  \"seconds\": " << json_number(times.total)
          << ",\n  \"seconds_of\": {\"training\": " << json_number(times.training)
          << ", \"e_steps\": " << json_number(times.e_steps) << ", \"evaluation\": " << json_number(times.evaluation)
-         << "},\n  \"threads\": " << threads << ",\n  \"configuration\": {";
+         << ", \"processor\": " << json_number(times.processor)
+         << "},\n  \"peak_memory_mib\": " << json_number(times.peak_mib) << ",\n  \"threads\": " << threads
+         << ",\n  \"configuration\": {";
     const char* separator = "\n";
     for (const auto& [name, value] : recipe_entries(r)) {
         file << separator << "    " << support::json_text(name) << ": " << value;

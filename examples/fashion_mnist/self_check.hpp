@@ -2,6 +2,7 @@
 #pragma once
 #include "augment.hpp"
 #include "encode.hpp"
+#include "input_check.hpp"
 
 #include <cmath>
 #include <cstdio>
@@ -9,7 +10,8 @@
 #include <string>
 #include <vector>
 
-/// What the network must fulfil whatever it learns: its gradient, and bits that do not depend on the number of threads.
+/// What the network must fulfil whatever it learns: its gradient, and bits that do not depend on the number of threads; and what its
+/// input must.
 namespace fashion {
 
 namespace detail {
@@ -160,6 +162,8 @@ inline int self_check() {
     is_right = detail::check_gradient(2) && is_right;
     is_right = detail::check_evaluation_mode() && is_right;
     is_right = detail::check_threads() && is_right;
+    is_right = detail::check_views() && is_right;
+    is_right = detail::check_files() && is_right;
     return is_right ? 0 : 1;
 }
 
