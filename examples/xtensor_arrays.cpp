@@ -79,10 +79,12 @@ int main() {
     matrix rows = three_groups(0.1f);
     protonce::normalize_rows(be, view_rows(rows), view_rows(rows));
 
+    // [snippet xtensor]
     // K-means reads the array; its labels are read back through an xtensor adaptor of the clustering's own memory.
     protonce::clustering<decltype(be)> level(be, samples, features, 3);
     protonce::kmeans(be, view_rows(rows), {.restarts = 3, .seed = 1}, level);
     const auto labels = xt::adapt(level.assignment().data(), samples, xt::no_ownership(), std::array{samples});
+    // [/snippet]
     const xt::xtensor<protonce::label_t, 1> group = xt::arange<protonce::label_t>(samples) % 3;
     const double agreement = protonce::cluster_scores(view_vector(group), view_vector(labels)).ari;
     std::printf("%zu rows in 3 clusters, agreement with their groups %.3f\n", samples, agreement);
