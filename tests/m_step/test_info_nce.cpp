@@ -1,53 +1,17 @@
 // SPDX-License-Identifier: MIT
-#include "m_step/losses.hpp"
-
-#include <protonce/m_step/info_nce.hpp>
+#include "m_step/info_nce_problem.hpp"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
-#include <string>
 #include <vector>
 
 using namespace protonce;
 using test::index_t;
+using test::info_nce_problem;
 using test::label_t;
 using test::loss_bound;
-
-namespace {
-
-/// Queries, keys and a queue of random unit rows, and room for every output.
-template <class T>
-struct problem {
-    test::matrix<T> query, positive, negatives;
-    std::vector<T> loss = std::vector<T>(1), per_row, top1, accuracy = loss, grad_temperature = loss;
-    test::matrix<T> grad_query, grad_positive, grad_negatives;
-
-    problem(test::random_source& random, index_t rows, index_t count, index_t cols)
-        : query(random.unit_rows<T>(rows, cols, 1)), positive(random.unit_rows<T>(rows, cols)),
-          negatives(random.unit_rows<T>(count, cols, 3)), per_row(std::size_t(rows)), top1(std::size_t(rows)),
-          grad_query(rows, cols, 2), grad_positive(rows, cols), grad_negatives(count, cols) {}
-    problem(const problem&) = delete;
-
-    template <class B>
-    info_nce_inputs<B> in(const B&) const {
-        return {.query = query.view(), .positive = positive.view(), .negatives = negatives.view()};
-    }
-    template <class B>
-    info_nce_outputs<B> out(const B&) {
-        return {.loss = view_vector(loss),
-                .loss_per_row = view_vector(per_row),
-                .top1 = view_vector(top1),
-                .accuracy = view_vector(accuracy),
-                .grad_query = grad_query.view(),
-                .grad_positive = grad_positive.view(),
-                .grad_negatives = grad_negatives.view(),
-                .grad_temperature = view_vector(grad_temperature)};
-    }
-};
-
-} // namespace
 
 TEST_CASE_TEMPLATE("info_nce: one query, its key and one negative by hand", B, TEST_BACKENDS) {
     using T = value_of<B>;
@@ -106,7 +70,7 @@ TEST_CASE_TEMPLATE("info_nce: rows of dL/dlogits sum to zero", B, TEST_BACKENDS)
     using T = value_of<B>;
     TEST_RANDOM(random, 21);
     B be;
-    problem<T> p(random, 33, 70, 9);
+    info_nce_problem<T> p(random, 33, 70, 9);
     for (index_t j = 0; j < 70; ++j) {
         p.negatives(j, 8) = 1;
     }
@@ -125,9 +89,9 @@ TEST_CASE_TEMPLATE("info_nce: a rotation of all features changes no loss and rot
     using T = value_of<B>;
     TEST_RANDOM(random, 22);
     B be;
-    problem<T> p(random, 17, 40, 8);
+    info_nce_problem<T> p(random, 17, 40, 8);
     const auto direction = random.unit_rows<double>(1, 8);
-    problem<T> rotated(random, 17, 40, 8);
+    info_nce_problem<T> rotated(random, 17, 40, 8);
     rotated.query = test::reflected(p.query, direction);
     rotated.positive = test::reflected(p.positive, direction);
     rotated.negatives = test::reflected(p.negatives, direction);
@@ -147,8 +111,8 @@ TEST_CASE_TEMPLATE("info_nce: a permutation of the negatives changes no loss and
     using T = value_of<B>;
     TEST_RANDOM(random, 23);
     B be;
-    problem<T> p(random, 9, 200, 16);
-    problem<T> other(random, 9, 200, 16);
+    info_nce_problem<T> p(random, 9, 200, 16);
+    info_nce_problem<T> other(random, 9, 200, 16);
     other.query = p.query;
     other.positive = p.positive;
     const auto order = random.permutation(200);
@@ -178,8 +142,8 @@ TEST_CASE_TEMPLATE("info_nce: queries and temperature doubled give the same loss
     using T = value_of<B>;
     TEST_RANDOM(random, 24);
     B be;
-    problem<T> p(random, 7, 30, 5);
-    problem<T> doubled(random, 7, 30, 5);
+    info_nce_problem<T> p(random, 7, 30, 5);
+    info_nce_problem<T> doubled(random, 7, 30, 5);
     doubled.query = test::scaled(p.query, T(2));
     doubled.positive = p.positive;
     doubled.negatives = p.negatives;
@@ -197,7 +161,7 @@ TEST_CASE_TEMPLATE("info_nce: an empty queue gives loss, gradients and chance le
     using T = value_of<B>;
     TEST_RANDOM(random, 25);
     B be;
-    problem<T> p(random, 5, 0, 4);
+    info_nce_problem<T> p(random, 5, 0, 4);
     p.grad_query = test::filled<T>(5, 4, T(3));
     p.grad_positive = test::filled<T>(5, 4, T(3));
 
@@ -218,7 +182,7 @@ TEST_CASE_TEMPLATE("info_nce: batch negatives are the other keys", B, TEST_BACKE
     TEST_RANDOM(random, 26);
     B be;
     const index_t rows = 12, cols = 6;
-    problem<T> p(random, rows, 0, cols);
+    info_nce_problem<T> p(random, rows, 0, cols);
 
     const auto report = info_nce(be, p.in(be), {.pool = key_pool::batch, .reduction = reduction::sum}, p.out(be));
 
@@ -227,7 +191,7 @@ TEST_CASE_TEMPLATE("info_nce: batch negatives are the other keys", B, TEST_BACKE
     test::matrix<double> grad_positive(rows, cols);
     for (index_t i = 0; i < rows; ++i) {
         // The same row alone, with the other keys as its queue.
-        problem<T> one(random, 1, rows - 1, cols);
+        info_nce_problem<T> one(random, 1, rows - 1, cols);
         for (index_t c = 0; c < cols; ++c) {
             one.query(0, c) = p.query(i, c);
             one.positive(0, c) = p.positive(i, c);
@@ -253,7 +217,7 @@ TEST_CASE_TEMPLATE("info_nce: a batch of one has no batch negatives and loss 0",
     using T = value_of<B>;
     TEST_RANDOM(random, 27);
     B be;
-    problem<T> p(random, 1, 0, 3);
+    info_nce_problem<T> p(random, 1, 0, 3);
 
     const auto report = info_nce(be, p.in(be), {.pool = key_pool::batch}, p.out(be));
 
@@ -267,7 +231,7 @@ TEST_CASE_TEMPLATE("info_nce: negatives of the query's own cluster are left out"
     TEST_RANDOM(random, 28);
     B be;
     const index_t rows = 6, count = 45, cols = 7;
-    problem<T> p(random, rows, count, cols);
+    info_nce_problem<T> p(random, rows, count, cols);
     const auto negative_cluster = random.labels(count, 4);
     std::vector<label_t> query_cluster{0, 1, 2, 3, -1, 77};
     auto in = p.in(be);
@@ -285,7 +249,7 @@ TEST_CASE_TEMPLATE("info_nce: negatives of the query's own cluster are left out"
             }
         }
         REQUIRE((i < 4) == (index_t(kept.size()) < count));
-        problem<T> one(random, 1, index_t(kept.size()), cols);
+        info_nce_problem<T> one(random, 1, index_t(kept.size()), cols);
         for (index_t c = 0; c < cols; ++c) {
             one.query(0, c) = p.query(i, c);
             one.positive(0, c) = p.positive(i, c);
@@ -303,7 +267,7 @@ TEST_CASE_TEMPLATE("info_nce: with every negative left out the loss and the grad
     using T = value_of<B>;
     TEST_RANDOM(random, 29);
     B be;
-    problem<T> p(random, 3, 5, 4);
+    info_nce_problem<T> p(random, 3, 5, 4);
     const std::vector<label_t> query_cluster(3, 2), negative_cluster(5, 2);
     auto in = p.in(be);
     in.query_cluster = view_vector(query_cluster);
@@ -317,93 +281,11 @@ TEST_CASE_TEMPLATE("info_nce: with every negative left out the loss and the grad
     CHECK(test::distance(p.grad_negatives, test::filled<T>(5, 4, T(0))) == 0);
 }
 
-TEST_CASE_TEMPLATE("info_nce: mean, sum and none are the same losses", B, TEST_BACKENDS) {
-    using T = value_of<B>;
-    TEST_RANDOM(random, 30);
-    B be;
-    problem<T> p(random, 8, 20, 6);
-    problem<T> gradients(random, 8, 20, 6);
-    std::vector<T> none(8), sum(1);
-
-    info_nce(be, p.in(be), {}, p.out(be));
-    info_nce(be, p.in(be), {.reduction = reduction::none}, {.loss = view_vector(none)});
-    info_nce(be, p.in(be), {.reduction = reduction::sum},
-             {.loss = view_vector(sum), .grad_query = gradients.grad_query.view()});
-
-    CHECK(none == p.per_row);
-    double total = 0;
-    for (const T value : none) {
-        total += double(value);
-    }
-    CHECK(sum[0] == T(total));
-    CHECK(p.loss[0] == T(total / 8));
-    CHECK(test::distance(test::scaled(p.grad_query, T(8)), gradients.grad_query) == 0); // 1/8 is exact
-}
-
-TEST_CASE_TEMPLATE("info_nce: accumulate adds to the loss and the gradients and to nothing else", B, TEST_BACKENDS) {
-    using T = value_of<B>;
-    TEST_RANDOM(random, 31);
-    B be;
-    problem<T> p(random, 6, 10, 4);
-    problem<T> added(random, 6, 10, 4);
-    info_nce(be, p.in(be), {}, p.out(be));
-    auto out = added.out(be);
-    out.accumulate = true;
-    added.loss[0] = 2;
-    added.per_row.assign(6, T(5));
-    added.top1.assign(6, T(5));
-    added.accuracy[0] = 5;
-    added.grad_temperature[0] = 3;
-    for (auto* gradient : {&added.grad_query, &added.grad_positive, &added.grad_negatives}) {
-        *gradient = test::filled<T>(gradient->rows(), gradient->cols(), T(1), gradient->stride() - gradient->cols());
-    }
-    out.grad_query = added.grad_query.view();
-    out.grad_positive = added.grad_positive.view();
-    out.grad_negatives = added.grad_negatives.view();
-
-    info_nce(be, p.in(be), {}, out);
-
-    const double rounding = 4 * double(std::numeric_limits<T>::epsilon());
-    CHECK(std::abs(double(added.loss[0]) - (2 + double(p.loss[0]))) <= 4 * rounding);
-    CHECK(std::abs(double(added.grad_temperature[0]) - (3 + double(p.grad_temperature[0]))) <= 8 * rounding);
-    CHECK(added.per_row == p.per_row);
-    CHECK(added.top1 == p.top1);
-    CHECK(added.accuracy == p.accuracy);
-    const auto is_sum = [&](const test::matrix<T>& sum, const test::matrix<T>& part) {
-        for (index_t i = 0; i < sum.rows(); ++i) {
-            for (index_t j = 0; j < sum.cols(); ++j) {
-                CHECK(std::abs(double(sum(i, j)) - (1 + double(part(i, j)))) <= rounding);
-            }
-        }
-    };
-    is_sum(added.grad_query, p.grad_query);
-    is_sum(added.grad_positive, p.grad_positive);
-    is_sum(added.grad_negatives, p.grad_negatives);
-}
-
-TEST_CASE_TEMPLATE("info_nce: a temperature in memory overrides the option", B, TEST_BACKENDS) {
-    using T = value_of<B>;
-    TEST_RANDOM(random, 32);
-    B be;
-    problem<T> p(random, 4, 9, 5);
-    problem<T> learned(random, 4, 9, 5);
-    const std::vector<T> temperature{T(0.125)};
-    auto in = p.in(be);
-    in.temperature = view_vector(temperature);
-
-    info_nce(be, p.in(be), {.temperature = 0.125}, p.out(be));
-    info_nce(be, in, {.temperature = -1}, learned.out(be));
-
-    CHECK(p.loss[0] == learned.loss[0]);
-    CHECK(p.grad_temperature[0] == learned.grad_temperature[0]);
-    CHECK(test::distance(p.grad_query, learned.grad_query) == 0);
-}
-
 TEST_CASE_TEMPLATE("info_nce: logits beyond the range of exp() give finite losses", B, TEST_BACKENDS) {
     using T = value_of<B>;
     TEST_RANDOM(random, 33);
     B be;
-    problem<T> p(random, 5, 30, 6);
+    info_nce_problem<T> p(random, 5, 30, 6);
 
     info_nce(be, p.in(be), {.temperature = 1e-4}, p.out(be)); // logits up to 1e4
 
@@ -416,64 +298,4 @@ TEST_CASE_TEMPLATE("info_nce: logits beyond the range of exp() give finite losse
         const double expected = std::max(0.0, largest - own) / 1e-4;
         CHECK(std::abs(double(p.per_row[i]) - expected) <= std::log(31.0) + loss_bound<T>(6, 1e-4) * 1e-4);
     }
-}
-
-TEST_CASE_TEMPLATE("info_nce: NaN is refused by name and row, or comes out as NaN where the check is off", B,
-                   TEST_BACKENDS) {
-    using T = value_of<B>;
-    TEST_RANDOM(random, 34);
-    problem<T> p(random, 4, 6, 3);
-    p.query(2, 1) = std::numeric_limits<T>::quiet_NaN();
-    B strict;
-    B lenient = test::backend_checking<B>(false);
-
-    const auto message = test::message_of<argument_error>([&] { info_nce(strict, p.in(strict), {}, p.out(strict)); });
-    CHECK(message == "info_nce: query: must be finite everywhere; got NaN or infinity in row 2");
-    CHECK(p.per_row == std::vector<T>(4, T(0)));
-
-    info_nce(lenient, p.in(lenient), {}, p.out(lenient));
-    CHECK(p.per_row[1] == p.per_row[1]);
-    CHECK(p.per_row[2] != p.per_row[2]);
-    CHECK(p.loss[0] != p.loss[0]);
-    CHECK(p.grad_query(2, 0) != p.grad_query(2, 0));
-    CHECK(p.grad_query(1, 0) == p.grad_query(1, 0));
-}
-
-TEST_CASE_TEMPLATE("info_nce: what does not go together is refused by name", B, TEST_BACKENDS) {
-    using T = value_of<B>;
-    TEST_RANDOM(random, 35);
-    B be;
-    problem<T> p(random, 4, 6, 3);
-    const std::vector<label_t> four(4), five(5);
-    const auto shape = [&](auto change) {
-        return test::message_of<shape_error>([&] {
-            auto in = p.in(be);
-            auto out = p.out(be);
-            change(in, out);
-            info_nce(be, in, {}, out);
-        });
-    };
-    const auto value = [&](info_nce_options options) {
-        return test::message_of<argument_error>([&] { info_nce(be, p.in(be), options, p.out(be)); });
-    };
-
-    CHECK(shape([](auto& in, auto&) { in.query = {}; }) ==
-          "info_nce: query: must be given and hold at least one row and one column; got (0, 0)");
-    CHECK(shape([](auto& in, auto&) { in.positive = in.positive.slice(0, 3); }) ==
-          "info_nce: positive: must have the shape of query, (4, 3); got (3, 3)");
-    CHECK(shape([&](auto& in, auto&) { in.query_cluster = view_vector(four); }) ==
-          "info_nce: negative_cluster: must hold 6 values; got 0");
-    CHECK(shape([&](auto& in, auto&) { in.query_cluster = view_vector(five); }) ==
-          "info_nce: query_cluster: must hold 4 values; got 5");
-    CHECK(shape([](auto&, auto& out) { out.grad_negatives = out.grad_negatives.slice(0, 5); }) ==
-          "info_nce: grad_negatives: must be (6, 3); got (5, 3)");
-    CHECK(shape([](auto&, auto& out) { out.loss = out.top1; }) == "info_nce: loss: must hold 1 values; got 4");
-    CHECK(value({.temperature = 0}) == "info_nce: temperature: must be positive and finite; got 0");
-    CHECK(value({.temperature = std::numeric_limits<double>::infinity()}) ==
-          "info_nce: temperature: must be positive and finite; got inf");
-    CHECK(value({.pool = key_pool::batch}) ==
-          "info_nce: negatives: must not be given with key_pool::batch; got (6, 3)");
-    CHECK(value({.pool = key_pool(9)}) == "info_nce: pool: must be queue or batch; got 9");
-    CHECK(value({.reduction = reduction(7)}) == "info_nce: reduction: must be mean, sum or none; got 7");
-    CHECK(p.per_row == std::vector<T>(4, T(0)));
 }

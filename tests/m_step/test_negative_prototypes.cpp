@@ -116,7 +116,8 @@ TEST_CASE_TEMPLATE("draw_negative_prototypes: every other prototype is drawn equ
         }
     }
 
-    // Each of 8 is among the 3 drawn with probability 3/8: binomial, 4.5 standard deviations allow one failure in 10^4 such tests.
+    // Each of 8 is among the 3 drawn with probability 3/8. Binomial: 4.5 standard deviations allow one failure in 10^4
+    // such tests.
     const double expected = double(steps) * 3 / 8;
     const double deviation = std::sqrt(double(steps) * 3 / 8 * 5 / 8);
     for (std::size_t k = 0; k < 10; ++k) {

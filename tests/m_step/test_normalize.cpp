@@ -45,8 +45,8 @@ TEST_CASE_TEMPLATE("normalize_rows: norms may be left out, the output may be the
 
         CHECK(test::distance(unit, raw) == 0);
         for (index_t i = 0; i < rows; ++i) {
-            // Each square of a rounded coordinate is off by epsilon times itself, and so is their sum; norm, quotient and
-            // this sum are rounded in double.
+            // Each square of a rounded coordinate is off by epsilon times itself, and so is their sum; norm, quotient
+            // and this sum are rounded in double.
             const double bound =
                 double(std::numeric_limits<T>::epsilon()) + 10 * std::numeric_limits<double>::epsilon();
             CHECK(std::abs(test::dot(unit, i, unit, i) - 1) <= bound);
