@@ -68,12 +68,13 @@ PROTONCE_HOST_DEVICE constexpr double random_uniform(const rng_key& key, std::ui
 /// A pseudo-random permutation of [0, size) that is computed element by element: distinct arguments give distinct results, so its
 /// first n values are n draws without replacement, with no set and no table.
 ///
-/// An unbalanced Feistel network of eight rounds over the least power of two >= size; results outside are sent through again
-/// (cycle walking), fewer than two passes on average. Round keys come from the counter generator.
+/// An unbalanced Feistel network of eight rounds over the least power of two >= size and >= 64; results outside are sent through
+/// again (cycle walking), from size 32 on fewer than two passes on average. Round keys come from the counter generator.
 class random_permutation {
 public:
     PROTONCE_HOST_DEVICE constexpr random_permutation(const rng_key& key, std::uint64_t size) : size_(size) {
-        const int bits = size > 4 ? static_cast<int>(std::bit_width(size - 1)) : 2;
+        // Networks over fewer than 6 bits reach too few permutations: of 3 bits, pairs drawn from 5 are off by a quarter.
+        const int bits = size > 64 ? static_cast<int>(std::bit_width(size - 1)) : 6;
         low_bits_ = bits / 2;
         high_bits_ = bits - low_bits_;
         for (std::uint32_t i = 0; i < rounds / 4; ++i) {
