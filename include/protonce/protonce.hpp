@@ -44,10 +44,8 @@
 #include <protonce/em/checkpoint.hpp>
 #include <protonce/em/objective.hpp>
 
-#include <protonce/backend/reference.hpp>
-#if __has_include(<Eigen/Core>) // what the cpu backend computes with; without it the rest of the library is there
 #include <protonce/backend/cpu.hpp>
-#endif
+#include <protonce/backend/reference.hpp>
 
 #include <protonce/adapt/eigen.hpp>
 #include <protonce/adapt/mdspan.hpp>
