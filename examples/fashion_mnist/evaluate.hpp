@@ -77,33 +77,39 @@ private:
     using matrix = protonce::matrix_view<float>;
     using const_matrix = protonce::matrix_view<const float>;
 
+    static constexpr index_t neighbour_steps = 10; // of the bar, and of the test images
+    static constexpr index_t cluster_steps = 3;    // about the same time each
+
     evaluation features(feature_rows& rows, const std::string& name, progress& shown) {
         const matrix bank = protonce::view_rows(rows.bank.data(), bank_.size(), rows.cols);
         const matrix tests = protonce::view_rows(rows.tests.data(), tests_.size(), rows.cols);
         protonce::normalize_rows(be_, bank, bank);
         protonce::normalize_rows(be_, tests, tests);
+        index_t done = neighbour_steps + cluster_steps;
+        shown.begin("evaluate " + name, done + static_cast<index_t>(shot_counts.size()));
         evaluation measured;
-        measured.knn = neighbour_accuracy(bank, tests, name, shown);
+        measured.knn = neighbour_accuracy(bank, tests, shown);
         measured.ami_features = cluster_agreement(tests);
+        shown.update(done);
         measured.low_shot =
             low_shot_accuracy(threads_, bank, bank_.classes, tests, tests_.classes,
-                              {.draws = recipe_.low_shot_draws, .cost = recipe_.low_shot_cost, .seed = seed_});
+                              {.draws = recipe_.low_shot_draws, .cost = recipe_.low_shot_cost, .seed = seed_},
+                              [&] { shown.update(++done); });
         return measured;
     }
 
-    double neighbour_accuracy(const_matrix bank, const_matrix tests, const std::string& name, progress& shown) {
-        constexpr index_t queries_at_once = 2000;
+    double neighbour_accuracy(const_matrix bank, const_matrix tests, progress& shown) {
         std::vector<protonce::label_t> predicted(static_cast<std::size_t>(tests.rows()));
-        shown.begin(name, tests.rows());
-        for (index_t first = 0; first < tests.rows(); first += queries_at_once) {
-            const index_t count = std::min(queries_at_once, tests.rows() - first);
+        for (index_t step = 0; step < neighbour_steps; ++step) {
+            const index_t first = tests.rows() * step / neighbour_steps;
+            const index_t count = tests.rows() * (step + 1) / neighbour_steps - first;
             protonce::knn_scores(
                 be_, {.bank = bank, .labels = protonce::view_vector(bank_labels_), .query = tests.slice(first, count)},
                 {.neighbours = recipe_.neighbours,
                  .temperature = recipe_.neighbour_temperature,
                  .num_classes = static_cast<protonce::label_t>(num_classes)},
                 {.prediction = protonce::view_vector(predicted).slice(first, count)});
-            shown.update(first + count);
+            shown.update(step + 1);
         }
         index_t right = 0;
         for (std::size_t i = 0; i < predicted.size(); ++i) {

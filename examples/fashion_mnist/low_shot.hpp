@@ -105,12 +105,13 @@ inline row_major<float> train_linear(protonce::matrix_view<const float> features
 
 } // namespace detail
 
-/// Share of right answers on the test rows, for each number of shots: mean over the draws.
-template <class Team>
+/// Share of right answers on the test rows, for each number of shots: mean over the draws. Calls after_each() once a number of shots.
+template <class Team, class AfterEach>
 std::array<double, shot_counts.size()>
 low_shot_accuracy(const Team& threads, protonce::matrix_view<const float> train_features,
                   const std::vector<std::uint8_t>& train_classes, protonce::matrix_view<const float> test_features,
-                  const std::vector<std::uint8_t>& test_classes, const low_shot_options& options) {
+                  const std::vector<std::uint8_t>& test_classes, const low_shot_options& options,
+                  const AfterEach& after_each) {
     constexpr index_t rows_at_once = 500;
     const index_t tests = test_features.rows();
     const index_t tasks = (tests + rows_at_once - 1) / rows_at_once;
@@ -139,6 +140,7 @@ low_shot_accuracy(const Team& threads, protonce::matrix_view<const float> train_
             }
             accuracy[s] += static_cast<double>(total) / static_cast<double>(tests * options.draws);
         }
+        after_each();
     }
     return accuracy;
 }

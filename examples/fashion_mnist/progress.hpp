@@ -61,7 +61,7 @@ public:
         const std::string left =
             done == 0 ? std::string("-:--")
                       : clock_text(spent * static_cast<double>(total_ - done) / static_cast<double>(done));
-        std::fprintf(stderr, "\r\x1b[K%-12s [%s] %3d %%  %s, %s left", what_.c_str(), bar.c_str(),
+        std::fprintf(stderr, "\r\x1b[K%-18s [%s] %3d %%  %s, %s left", what_.c_str(), bar.c_str(),
                      static_cast<int>(100 * done / total_), clock_text(spent).c_str(), left.c_str());
         std::fflush(stderr);
         is_drawn_ = true;
