@@ -76,8 +76,8 @@ TEST_CASE_TEMPLATE("ema: each value is rounded once", B, TEST_BACKENDS) {
 
     ema(be, {&pair, 1}, {.momentum = 0.999});
 
-    // The coefficients and both products are of double; in double itself they add three roundings of at most half an epsilon each of
-    // |m a| + |(1 - m) v|, in float the result is rounded once more.
+    // The coefficients and both products are of double; in double itself they add three roundings of at most half an
+    // epsilon each of |m a| + |(1 - m) v|, in float the result is rounded once more.
     for (std::size_t i = 0; i < average.size(); ++i) {
         const long double m = 0.999;
         const long double exact = m * before[i] + (1 - m) * values[i];

@@ -82,8 +82,9 @@ TEST_CASE_TEMPLATE("memory_queue: random rows point in all directions alike", B,
     constexpr index_t cols = 5;
     const memory_queue<B> queue(be, {.capacity = rows, .num_cols = cols, .seed = 6});
 
-    // Uniform on the sphere: E x_j = 0, E x_j x_k = [j = k] / C. The mean over n rows of a value in [-1, 1] with variance at most 1 / C
-    // lies within 5 sqrt(1 / (C n)) but for one case in a million; the 20 numbers below share one generator.
+    // Uniform on the sphere: E x_j = 0, E x_j x_k = [j = k] / C. The mean over n rows of a value in [-1, 1] with
+    // variance at most 1 / C lies within 5 sqrt(1 / (C n)) but for one case in a million; the 20 numbers below share
+    // one generator.
     const double bound = 5 / std::sqrt(double(cols) * double(rows));
     for (index_t j = 0; j < cols; ++j) {
         double mean = 0;

@@ -142,6 +142,7 @@ refusals<B> objective_refusals() {
          }},
         {"e_step", "features", "NaN or infinity in row 6", kind::argument,
          [](W& w) { w.run.e_step(w.be, w.with_nan(w.features, 6)); }},
+        {"objective.step", "query", "(0, 0)", kind::shape, [](W& w) { w.run.step(w.be, {}, {.loss = w.out(1)}); }},
         {"objective.step", "query", "(5, 3)", kind::shape,
          [](W& w) { w.run.step(w.be, {.query = w.zeros(batch, 3)}, {.loss = w.out(1)}); }},
         {"objective.step", "sample", "0", kind::shape,

@@ -14,14 +14,16 @@
 
 namespace protonce::inline v0 {
 
-/// Writes everything that an objective holds to a file: queue with sample numbers, levels, counters, and the options, so that a run
-/// goes on as if it had never stopped. Encoders and optimiser are the caller's to save; the random numbers are functions of the seed
-/// and the counters.
+/// Writes everything that an objective holds to a file: queue with sample numbers, levels, counters, and the options,
+/// so that a run goes on as if it had never stopped. Encoders and optimiser are the caller's to save; the random
+/// numbers are functions of the seed and the counters.
 ///
-/// The file is written under another name (`<path>.partial0` or a higher number), synced, and renamed: at any moment `path` is the old
-/// file or the new one, whole. Its sections carry checksums. Values are in the machine's byte order, which load_checkpoint() checks.
+/// The file is written under another name (`<path>.partial0` or a higher number), synced, and renamed: at any moment
+/// `path` is the old file or the new one, whole. Its sections carry checksums. Values are in the machine's byte order,
+/// which load_checkpoint() checks.
 ///
-/// \throws backend_error  naming path, call and the system's answer; what was at `path` is untouched, no partial file stays
+/// \throws backend_error  naming path, call and the system's answer; what was at `path` is untouched, no partial file
+///                        stays
 /// Synchronises: yes.  Scratch: 64 KiB.
 template <backend B>
 void save_checkpoint(B& be, const objective<B>& run, const std::filesystem::path& path) {
@@ -58,11 +60,12 @@ void save_checkpoint(B& be, const objective<B>& run, const std::filesystem::path
 
 /// Reads what save_checkpoint() wrote into an objective of the same options and value type.
 ///
-/// Sizes are compared with the file's length and with the options before memory is taken, every byte is covered by a checksum, and
-/// labels, sample numbers, temperatures and counters are looked at. The objective changes only after the whole file was found right.
+/// Sizes are compared with the file's length and with the options before memory is taken, every byte is covered by a
+/// checksum, and labels, sample numbers, temperatures and counters are looked at. The objective changes only after the
+/// whole file was found right.
 ///
-/// \throws backend_error  naming path and reason: not a file, not a checkpoint, another version, byte order or value type, truncated,
-///                        damaged, or written with other options (which, and both values)
+/// \throws backend_error  naming path and reason: not a file, not a checkpoint, another version, byte order or value
+///                        type, truncated, damaged, or written with other options (which, and both values)
 /// \throws std::bad_alloc no room for a second copy of queue and levels
 /// On any exception the objective is as before.  Synchronises: yes.
 template <backend B>

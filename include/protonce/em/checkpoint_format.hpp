@@ -13,8 +13,8 @@
 #include <string_view>
 #include <type_traits>
 
-/// Layout of a checkpoint: a header, then sections, each a section_header, its values, and the crc64 of both. Everything is in the
-/// byte order of the machine that wrote it, which the header tells.
+/// Layout of a checkpoint: a header, then sections, each a section_header, its values, and the crc64 of both.
+/// Everything is in the byte order of the machine that wrote it, which the header tells.
 namespace protonce::inline v0::detail {
 
 inline constexpr std::uint32_t checkpoint_version = 1;
@@ -114,8 +114,8 @@ private:
     crc64 sum_;
 };
 
-/// Reads sections in the order in which they must come. What is wrong with values is said only after their checksum was found right:
-/// a damaged file is called damaged, whatever the damage makes of it.
+/// Reads sections in the order in which they must come. What is wrong with values is said only after their checksum was
+/// found right: a damaged file is called damaged, whatever the damage makes of it.
 class section_reader {
 public:
     explicit section_reader(sequential_file& file) : file_(file) {}

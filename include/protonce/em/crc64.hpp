@@ -8,8 +8,8 @@
 
 namespace protonce::inline v0::detail {
 
-/// Tables of the CRC-64 of ECMA-182, reflected (the variant of the xz format). Entry b of table s: the remainder of byte b followed by
-/// s zero bytes.
+/// Tables of the CRC-64 of ECMA-182, reflected (the variant of the xz format). Entry b of table s: the remainder of
+/// byte b followed by s zero bytes.
 constexpr std::array<std::array<std::uint64_t, 256>, 8> make_crc64_tables() {
     std::array<std::array<std::uint64_t, 256>, 8> tables{};
     for (std::uint64_t byte = 0; byte < 256; ++byte) {

@@ -28,9 +28,9 @@ namespace protonce::inline v0::detail {
     fail_file(function, path, std::string(call) + ": " + std::generic_category().message(error));
 }
 
-/// A new file under a temporary name in the folder of `path`; commit() gives it its name. Until then whatever has that name stays, and
-/// without commit() the temporary file is removed. After commit() the new content survives a loss of power where POSIX calls are there;
-/// elsewhere the replacement is only as safe as the system's rename.
+/// A new file under a temporary name in the folder of `path`; commit() gives it its name. Until then whatever has that
+/// name stays, and without commit() the temporary file is removed. After commit() the new content survives a loss of
+/// power where POSIX calls are there; elsewhere the replacement is only as safe as the system's rename.
 class replacing_file {
 public:
     replacing_file(const char* function, std::filesystem::path path) : function_(function), path_(std::move(path)) {

@@ -61,21 +61,22 @@ struct objective_access;
 
 } // namespace detail
 
-/// State of a training run with Prototypical Contrastive Learning (Li et al. 2021, algorithm 1): queue, prototypes, counters. The caller
-/// owns the loop, the encoders, their optimiser and the order of the data.
+/// State of a training run with Prototypical Contrastive Learning (Li et al. 2021, algorithm 1): queue, prototypes,
+/// counters. The caller owns the loop, the encoders, their optimiser and the order of the data.
 ///
 ///     for (; run.epoch() < epochs; run.end_epoch()) {
 ///         if (run.needs_e_step()) { run.e_step(be, momentum embeddings of all samples, without augmentation); }
 ///         for each batch {
 ///             run.update_average(be, parameters of the two encoders);
 ///             ... positive = momentum encoder of one view, query = encoder of the other
-///             run.step(be, {.query = query, .positive = positive, .sample = ids}, {.loss = loss, .grad_query = gradient});
+///             run.step(be, {.query = query, .positive = positive, .sample = ids},
+///                      {.loss = loss, .grad_query = gradient});
 ///             ... back through the encoder, optimiser
 ///         }
 ///     }
 ///
-/// Without clusters this is MoCo. The levels of one E-step stay as they are until the next has succeeded. Owns its memory, from
-/// `be.memory()`: the queue, and twice the levels (those in use, and those that the next E-step writes).
+/// Without clusters this is MoCo. The levels of one E-step stay as they are until the next has succeeded. Owns its
+/// memory, from `be.memory()`: the queue, and twice the levels (those in use, and those that the next E-step writes).
 template <backend B>
 class objective {
 public:
@@ -104,7 +105,8 @@ public:
     index_t snapshot_epoch() const { return state_.snapshot_epoch; }
 
     const memory_queue<B>& queue() const { return state_.queue; }
-    /// The clusterings of the last E-step; none before the first. Valid until the next E-step or the loading of a checkpoint.
+    /// The clusterings of the last E-step; none before the first. Valid until the next E-step or the loading of a
+    /// checkpoint.
     std::span<const clustering<B>> levels() const { return state_.levels; }
 
     bool is_warm() const { return state_.epoch >= options_.warmup_epochs; }
@@ -124,8 +126,9 @@ public:
         ema(be, parameters, {.momentum = current_momentum()});
     }
 
-    /// Clusters all samples anew and takes the result as this epoch's levels, all at once. From the second time on it starts at the
-    /// centroids of the time before. May be called in any epoch; the levels are used once the warm-up is over.
+    /// Clusters all samples anew and takes the result as this epoch's levels, all at once. From the second time on it
+    /// starts at the centroids of the time before. May be called in any epoch; the levels are used once the warm-up is
+    /// over.
     ///
     /// \param momentum_features  (N, C) unit rows of the momentum encoder, in evaluation mode and without augmentation
     /// \param weight             (N,) of each sample in K-means; empty: 1
@@ -157,18 +160,20 @@ public:
         return reports_;
     }
 
-    /// Loss and gradients of one batch, against the queue as it is before the batch; then the batch's keys go into the queue.
+    /// Loss and gradients of one batch, against the queue as it is before the batch; then the batch's keys go into the
+    /// queue.
     ///
-    ///     InfoNCE                                      during warm-up, and while there was no E-step
-    ///     instance_weight InfoNCE + prototype_weight ProtoNCE   from then on
+    ///     L = instance_weight InfoNCE                                during warm-up, and while there was no E-step
+    ///     L = instance_weight InfoNCE + prototype_weight ProtoNCE    from then on
     ///
-    /// \param outputs  as m_step(). Outputs of the levels may be given in any step: without prototypes losses, accuracies and
-    ///                 gradients are 0 there, and no columns are used.
+    /// \param outputs  as m_step(). Outputs of the levels may be given in any step: without prototypes losses,
+    ///                 accuracies and gradients are 0 there, and no columns are used.
     /// \throws shape_error, argument_error  as m_step(); a sample outside [0, N) (looked at in host memory)
     /// On an error nothing has changed, neither outputs nor queue nor counters.  Synchronises: as m_step().
     step_report step(B& be, const step_inputs<B>& inputs, const m_step_outputs<B>& outputs) {
         constexpr std::string_view function = "objective.step";
         const bool with_prototypes = uses_prototypes();
+        check::matrix(function, "query", inputs.query);
         check::shape(function, "query", inputs.query, inputs.query.rows(), options_.num_cols);
         check_samples(function, inputs, with_prototypes);
         m_step_inputs<B> in{.query = inputs.query,

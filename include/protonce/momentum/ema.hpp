@@ -16,7 +16,8 @@ struct ema_options {
     double momentum = 0.999; // share of the old average that stays, in [0, 1]
 };
 
-/// One parameter of the encoder beside its moving average. Any array is a vector here: kernels, biases, a whole flat model.
+/// One parameter of the encoder beside its moving average. Any array is a vector here: kernels, biases, a whole flat
+/// model.
 template <backend B>
 struct ema_pair {
     vector_of<B> average{};                  // theta', of the momentum encoder; overwritten
@@ -42,7 +43,8 @@ void check_ema_pair(B& be, std::size_t number, const ema_pair<B>& pair) {
 ///
 ///     theta' <- momentum * theta' + (1 - momentum) * theta
 ///
-/// Call it before the keys of a step are computed. It covers parameters only: the momentum encoder keeps its own running statistics.
+/// Call it before the keys of a step are computed. It covers parameters only: the momentum encoder keeps its own
+/// running statistics.
 ///
 /// \param parameters  any number of pairs; `average` and `value` of a pair have the same size and do not overlap
 /// \throws argument_error  momentum outside [0, 1]; NaN or infinity in a value
@@ -61,11 +63,13 @@ void ema(B& be, std::type_identity_t<std::span<const ema_pair<B>>> parameters, c
     }
 }
 
-/// Momentum of a step on the cosine schedule (Grill et al. 2020, section 3.2): from `base` at step 0 to 1 at step `total`.
+/// Momentum of a step on the cosine schedule (Grill et al. 2020, section 3.2): from `base` at step 0 to 1 at step
+/// `total`.
 ///
 ///     1 - (1 - base) (cos(pi step / total) + 1) / 2
 ///
-/// Towards the end the average moves less and less, so that it settles while the learning rate still makes the encoder move.
+/// Towards the end the average moves less and less, so that it settles while the learning rate still makes the encoder
+/// move.
 ///
 /// \throws argument_error  total below 1; step outside [0, total]; base outside [0, 1]
 inline double momentum_at(index_t step, index_t total, double base = 0.996) {

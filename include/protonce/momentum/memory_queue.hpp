@@ -46,7 +46,7 @@ struct queue_contents {
 };
 
 namespace detail {
-/// Unit rows of random direction. Value j of row i depends on (seed, i * cols + j) alone: two Gaussians a random block (Box-Muller),
+/// Unit rows of random direction. Row i depends on (seed, i, columns) alone: two Gaussians a random block (Box-Muller),
 /// then divided by the row's norm.
 template <class T>
 void random_unit_rows(matrix_view<T> out, index_t first_row, std::uint64_t seed, vector_view<double> row) {
@@ -80,9 +80,9 @@ void random_unit_rows(matrix_view<T> out, index_t first_row, std::uint64_t seed,
 
 /// The last R keys, first in first out, as negatives of InfoNCE (He et al. 2020, section 3.1).
 ///
-/// A ring of R slots: key number n of all keys ever pushed lies in slot (start + n) mod R. Batches may have any size, also above R, and
-/// wrap inside; nothing is moved. Beside each key lies the number of its sample, which tells negatives of the query's own cluster.
-/// Contrast with the queue as it is before the batch's own keys are pushed.
+/// A ring of R slots: key number n of all keys ever pushed lies in slot (start + n) mod R. Batches may have any size,
+/// also above R, and wrap inside; nothing is moved. Beside each key lies the number of its sample, which tells
+/// negatives of the query's own cluster. Contrast with the queue as it is before the batch's own keys are pushed.
 ///
 /// Owns its memory, from `be.memory()`; every other call takes the same backend object or one of the same memory.
 template <backend B>
@@ -130,7 +130,8 @@ public:
 
     /// Puts keys in, row by row: each takes the slot of the oldest.
     ///
-    /// \param keys  (B, C) any number of rows; of more than R the last R stay, in the slots that one push a row would give them
+    /// \param keys  (B, C) any number of rows; of more than R the last R stay, in the slots that one push a row would
+    ///              give them
     /// \param ids   (B,) number of each key's sample, at least -1; or empty: unknown
     /// \throws shape_error     keys without rows, or of other columns than the queue; ids of another length
     /// \throws argument_error  NaN or infinity in keys; an id below -1 (looked for in host memory)
@@ -213,7 +214,8 @@ private:
 
     void push_unchecked(B& be, matrix_of<B, const value_type> keys, vector_of<B, const index_t> ids) {
         const index_t count = keys.rows();
-        // Rows that later ones of the same batch would overwrite are passed over; the position moves as if they had been written.
+        // Rows that later ones of the same batch would overwrite are passed over; the position moves as if they had
+        // been written.
         const index_t skipped = (std::max<index_t>)(0, count - capacity_);
         index_t slot = (position_ + skipped) % capacity_;
         for (index_t row = skipped; row < count;) {
