@@ -70,7 +70,7 @@ int main() {
             worst = std::max(worst, std::abs(gradient(i, j) - (above - below) / (2 * h)));
         }
     }
-    // Truncation: h^2 / 6 times a third derivative of the order 1 / temperature^3. Rounding: 2^-53 / h. Each below 1e-8.
+    // Truncation: h^2 / 6 times a third derivative of the order 1 / temperature^3. Rounding: 2^-53 / h. Both < 1e-8.
     const double bound = 1e-7;
     std::printf("largest gradient %.4f, off from finite differences by less than %.0e\n", largest, bound);
 
