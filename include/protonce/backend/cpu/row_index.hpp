@@ -150,6 +150,8 @@ private:
         }
         for (auto& m : mean_) {
             m /= static_cast<double>(features_.rows());
+            // NaN or infinity in one row (where nobody checks) must not reach the labels of the others.
+            m = check::is_finite(m) ? m : 0.0;
         }
     }
 
