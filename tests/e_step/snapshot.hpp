@@ -102,14 +102,16 @@ double largest_magnitude(const matrix<T>& x) {
 }
 
 /// Bounds of rounding for two runs that agree in their labels, over rows that agree to within `roundings` half epsilons
-/// of T of the magnitude X of their coordinates. A mean carries its rows' errors and one rounding more: delta = eps X
-/// (roundings + 1) / 2. A difference of row and centroid is off by 2 delta a coordinate, the inertia I = sum d^2 by at
-/// most sum 2 d (2 delta sqrt(C)), which is at most 4 delta sqrt(C N I) by Cauchy and Schwarz, and second-order terms N
-/// C (2 delta)^2.
+/// of T of the magnitude X of their coordinates. A mean carries its rows' errors, one rounding to T, and what a sum of
+/// at most N doubles in another order can differ by: delta = eps_T X (roundings + 1) / 2 + N eps_double X.
+/// A difference of row and centroid is off by 2 delta a coordinate, the inertia I = sum d^2 by at most
+/// sum 2 d (2 delta sqrt(C)), which is at most 4 delta sqrt(C N I) by Cauchy and Schwarz, and second-order terms
+/// N C (2 delta)^2.
 template <class T>
 struct agreement {
     agreement(double magnitude, double roundings, index_t rows, index_t cols, double inertia_value) {
-        coordinate = std::numeric_limits<T>::epsilon() * magnitude * (roundings + 1) / 2;
+        coordinate = magnitude * (std::numeric_limits<T>::epsilon() * (roundings + 1) / 2 +
+                                  static_cast<double>(rows) * std::numeric_limits<double>::epsilon());
         const double size = static_cast<double>(rows) * static_cast<double>(cols);
         inertia = 4 * coordinate * std::sqrt(size * inertia_value) + 4 * size * coordinate * coordinate;
     }

@@ -156,7 +156,6 @@ TEST_CASE_TEMPLATE("kmeans: a scale that is a power of two changes no bit but th
 
         CHECK(report.inertia == plain.inertia * factor * factor);
         CHECK(test::snapshot_of(a).assignment == test::snapshot_of(b).assignment);
-        check_centroids(a, a, 0.0);
         for (index_t k = 0; k < num_clusters; ++k) {
             for (index_t j = 0; j < num_cols; ++j) {
                 CHECK(double(b.centroids()(k, j)) == double(a.centroids()(k, j)) * factor);
