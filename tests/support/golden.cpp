@@ -55,7 +55,8 @@ std::size_t width_of(const std::string& dtype) {
     fail("arrays of type " + dtype + " are not read here");
 }
 
-// NumPy format version 1.0: magic, version, 16-bit length of the header, the header (a Python literal), the values in C order.
+// NumPy format version 1.0: magic, version, 16-bit length of the header, the header (a Python literal), the values in C
+// order.
 array read_npy(const std::filesystem::path& path, const std::string& dtype, const std::vector<index_t>& shape) {
     const std::string bytes = read_file(path);
     if (bytes.size() < 10 || bytes.compare(0, 8, std::string("\x93NUMPY\x01\x00", 8)) != 0) {
