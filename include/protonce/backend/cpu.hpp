@@ -213,7 +213,7 @@ public:
         index.squared_distances(candidates, [&](index_t task, index_t i, const double* distance) {
             const double w = weight.empty() ? 1.0 : static_cast<double>(weight[i]);
             for (index_t l = 0; l < candidates.rows(); ++l) {
-                part(task, l) += w * (distance[l] < least[i] ? distance[l] : least[i]);
+                part(task, l) += w * (nearer(distance[l], least[i]) ? distance[l] : least[i]);
             }
         });
         fill(potential, 0.0);
@@ -226,7 +226,7 @@ public:
 
     void relax_nearest(row_index& index, matrix_view<const T> candidate, vector_view<double> least) {
         index.squared_distances(candidate, [&](index_t, index_t i, const double* distance) {
-            if (distance[0] < least[i]) {
+            if (nearer(distance[0], least[i])) {
                 least[i] = distance[0];
             }
         });
@@ -266,6 +266,8 @@ private:
         }
         return sum;
     }
+    /// NaN wins: what came in as NaN goes out as NaN.
+    static bool nearer(double distance, double least) { return distance < least || distance != distance; }
     static double norm(vector_view<const T> a) { return std::sqrt(dot(a, a)); }
 
     std::pmr::memory_resource* memory_;

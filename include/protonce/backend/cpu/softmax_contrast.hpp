@@ -198,7 +198,8 @@ private:
             in_.log_sum[i] = static_cast<T>(log_sum);
         }
         if (!in_.top1.empty()) {
-            in_.top1[i] = part ? partial.top1(slices, i, positive_logit_[i]) : T(0);
+            const T nan = static_cast<T>(loss); // a logit that is NaN has no rank
+            in_.top1[i] = !part ? T(0) : loss != loss ? nan : partial.top1(slices, i, positive_logit_[i]);
         }
         // d l / d s_+ / tau_+, with the row's factor
         const double pull =

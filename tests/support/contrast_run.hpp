@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/core/contrast.hpp>
+
+#include <support/placed.hpp>
+#include <support/random.hpp>
+
+#include <cstddef>
+#include <vector>
+
+namespace test {
+
+/// A softmax problem in host memory. Empty members are not given.
+template <class T>
+struct contrast_problem {
+    matrix<T> query{}, columns{}, positive{};
+    std::vector<index_t> column_id{}, column_count{};
+    std::vector<label_t> own{}, self{}, row_group{}, pool_group{};
+    std::vector<T> temperature{}, log_weight{}, row_scale{};
+    bool accumulate = false;
+    bool same_gradient = false; // grad_columns is the view grad_query
+    bool gradients = true;
+};
+
+template <class T>
+struct contrast_results {
+    std::vector<T> loss, log_sum, top1, grad_query, grad_positive, grad_columns, grad_temperature;
+
+    bool operator==(const contrast_results&) const = default;
+};
+
+/// Every output of a problem. With `accumulate` each gradient is added to 0.5.
+template <protonce::backend B, class T = typename B::value_type>
+contrast_results<T> run_contrast(B& be, const contrast_problem<T>& in) {
+    const index_t rows = in.query.rows();
+    const index_t cols = in.query.cols();
+    const auto gradient = [&](index_t count) {
+        matrix<T> start(in.gradients ? count : 0, cols, 2);
+        for (index_t i = 0; i < start.rows(); ++i) {
+            for (index_t j = 0; j < cols; ++j) {
+                start(i, j) = in.accumulate ? T(0.5) : std::numeric_limits<T>::quiet_NaN();
+            }
+        }
+        return placed<B, T>(be, start);
+    };
+    placed<B, T> query(be, in.query), columns(be, in.columns), positive(be, in.positive),
+        temperature(be, in.temperature), log_weight(be, in.log_weight), row_scale(be, in.row_scale);
+    placed<B, index_t> column_id(be, in.column_id), column_count(be, in.column_count);
+    placed<B, label_t> own(be, in.own), self(be, in.self), row_group(be, in.row_group), pool_group(be, in.pool_group);
+    auto loss = placed<B, T>::unwritten(be, rows);
+    auto log_sum = placed<B, T>::unwritten(be, rows);
+    auto top1 = placed<B, T>::unwritten(be, rows);
+    auto grad_query = gradient(rows);
+    auto grad_positive = gradient(in.positive.rows());
+    auto grad_columns = gradient(in.same_gradient ? 0 : in.columns.rows());
+    placed<B, T> grad_temperature(be, std::vector<T>(in.gradients ? in.temperature.size() : 0, T(0.5)));
+
+    const protonce::contrast<T, typename B::space> problem{.query = query.rows(),
+                                                           .columns = columns.rows(),
+                                                           .column_id = column_id.vector(),
+                                                           .column_count = column_count.vector(),
+                                                           .positive = positive.rows(),
+                                                           .own = own.vector(),
+                                                           .self = self.vector(),
+                                                           .row_group = row_group.vector(),
+                                                           .pool_group = pool_group.vector(),
+                                                           .temperature = temperature.vector(),
+                                                           .log_weight = log_weight.vector(),
+                                                           .row_scale = row_scale.vector(),
+                                                           .accumulate = in.accumulate,
+                                                           .loss = loss.vector(),
+                                                           .log_sum = log_sum.vector(),
+                                                           .top1 = top1.vector(),
+                                                           .grad_query = grad_query.rows(),
+                                                           .grad_positive = grad_positive.rows(),
+                                                           .grad_columns = in.same_gradient ? grad_query.rows()
+                                                                                            : grad_columns.rows(),
+                                                           .grad_temperature = grad_temperature.vector()};
+    be.softmax_contrast({&problem, 1});
+
+    return {loss.values(),
+            log_sum.values(),
+            top1.values(),
+            grad_query.row_values(),
+            grad_positive.row_values(),
+            grad_columns.row_values(),
+            grad_temperature.values()};
+}
+
+/// Which parts of a problem random_problem() fills.
+struct contrast_options {
+    index_t rows = 1;
+    index_t pool = 1;
+    index_t cols = 1;
+    bool outside = false;  // the positive is no column of the pool
+    bool selected = false; // column_id, with column_count below its size
+    bool self = false;
+    bool groups = false;
+    bool column_temperatures = false; // (P,) instead of (1,)
+    bool weights = false;
+    bool scales = false;
+    bool noise = false; // some rows take no part
+    bool accumulate = false;
+    bool duplicates = false; // some columns twice
+};
+
+/// A problem with features in [-1, 1] and temperatures in [0.1, 1].
+template <class T>
+contrast_problem<T> random_problem(random_source& random, const contrast_options& with) {
+    contrast_problem<T> out{.query = random.uniform_matrix<T>(with.rows, with.cols, -1, 1, with.cols % 3),
+                            .columns = random.uniform_matrix<T>(with.pool, with.cols, -1, 1, with.cols % 4)};
+    if (with.duplicates) {
+        for (index_t p = 1; p < with.pool; p += 2) {
+            for (index_t c = 0; c < with.cols; ++c) {
+                out.columns(p, c) = out.columns(p - 1, c);
+            }
+        }
+    }
+    std::vector<index_t> used;
+    for (index_t p = 0; p < with.pool; ++p) {
+        used.push_back(p);
+    }
+    if (with.selected) {
+        out.column_id = random.permutation(with.pool);
+        used.assign(out.column_id.begin(), out.column_id.begin() + (with.pool + 1) / 2);
+        out.column_count = {static_cast<index_t>(used.size())};
+    }
+    if (with.outside) {
+        out.positive = random.uniform_matrix<T>(with.rows, with.cols, -1, 1, 1);
+    }
+    for (index_t i = 0; i < with.rows; ++i) {
+        const auto some = [&] {
+            return used.empty() ? -1
+                                : used[static_cast<std::size_t>(random.integer(static_cast<index_t>(used.size())))];
+        };
+        const index_t own = some();
+        if (!with.outside) {
+            out.own.push_back(with.noise && i % 3 == 1 ? -1 : static_cast<label_t>(own));
+        }
+        if (with.self) {
+            const index_t left_out = some();
+            out.self.push_back(left_out == own || i % 4 == 3 ? -1 : static_cast<label_t>(left_out));
+        }
+    }
+    if (with.groups) {
+        out.row_group = random.labels(with.rows, 4);
+        out.pool_group = random.labels(with.pool, 4);
+        for (std::size_t i = 0; i < out.row_group.size(); i += 5) {
+            out.row_group[i] = -1;
+        }
+        for (std::size_t p = 0; p < out.pool_group.size(); p += 5) {
+            out.pool_group[p] = -1;
+        }
+    }
+    out.temperature = random.uniform_values<T>(with.column_temperatures ? with.pool : 1, 0.1, 1);
+    if (with.weights) {
+        out.log_weight = random.uniform_values<T>(with.selected ? with.pool : static_cast<index_t>(used.size()), 0, 3);
+    }
+    if (with.scales) {
+        out.row_scale = random.uniform_values<T>(with.rows, -2, 2);
+    }
+    out.accumulate = with.accumulate;
+    return out;
+}
+
+} // namespace test
