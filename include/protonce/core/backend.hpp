@@ -82,8 +82,9 @@ concept has_rows = requires(B& be, seam_matrix<B, const T> x, seam_matrix<B, T> 
     be.gather_rows(x, id, y);               // y_i = x_{id_i}
     be.scatter_rows(x, id, y);              // y_{id_i} = x_i, ids distinct
     be.gather_labels(cl, id, l);            // l_i = cl_{id_i}, -1 for an id of -1
-    be.axpby(a, u, a, v);                   // v = a u + b v, both products rounded as in double
-    be.mean_rows(sum, cd, y);               // y_k = sum_k / cd_k; rows with cd_k = 0 stay as they are
+    // v = a u + b v, both products rounded as in double; with b = 0 the old v is not read.
+    be.axpby(a, u, a, v);
+    be.mean_rows(sum, cd, y);                               // y_k = sum_k / cd_k; rows with cd_k = 0 stay as they are
     { be.first_nonfinite_row(x) } -> std::same_as<index_t>; // -1: none; waits
     be.total(u, d);                                         // d_0 = sum of u, in fixed blocks; also for double values
     be.total(cd, d);
@@ -123,6 +124,7 @@ concept has_assignment = requires(B& be, seam_matrix<B, const T> x, typename B::
 template <class B, class T = typename B::value_type>
 concept has_contrast = requires(B& be, std::span<const contrast<T, typename B::space>> problems,
                                 seam_vector<B, const label_t> own, column_draw<T, typename B::space> out, rng_key key) {
+    // As if one after the other: a later problem may add to what an earlier one wrote.
     be.softmax_contrast(problems);
     be.draw_columns(own, index_t{}, index_t{}, key, out); // (labels of the batch, P, R_p, key, out)
 };
