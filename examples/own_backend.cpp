@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A backend of one's own: everything comes from reference_backend, two operations are replaced.
 //
-// A backend is any class that has the operations of the concept `backend` (core/backend.hpp). Algorithms take it as their first
-// argument and use nothing else. So what a machine does well is written once, here, and every algorithm profits.
+// A backend is any class that has the operations of the concept `backend` (core/backend.hpp). Algorithms take it as
+// their first argument and use nothing else. So what a machine does well is written once, here, and every algorithm
+// profits.
 //
 // Prints:
 //     loss 0.451 in 1 pass over the columns
@@ -27,7 +28,8 @@ public:
         reference_backend<float>::softmax_contrast(problems);
     }
 
-    // Replaced by another computation. It must keep the operation's promise: nearest centroid, lowest number among equals.
+    // Replaced by another computation. It must keep the operation's promise: nearest centroid, lowest number among
+    // equals.
     void nearest_row(row_index& index, matrix_view<const float> centroids, vector_view<label_t> assignment,
                      vector_view<double> squared_distance) {
         for (index_t i = 0; i < index.features.rows(); ++i) {

@@ -108,8 +108,9 @@ TEST_CASE_TEMPLATE("conformance: nearest_row is reference's, or nearer than roun
             const auto centroids = shifted_rows<T>(random, clusters, cols, cols % 3);
             test::reference_of<B> reference;
             const auto expected = run(reference, x, centroids, true);
-            // A score x.c - ||c||^2 / 2 over values within r of their mean: at most 3/2 r^2, summed in C + 1 steps; centring
-            // rounds each value once, which moves the score by at most 3 r^2 units. Twice the score makes a distance; two compete.
+            // A score x.c - ||c||^2 / 2 over values within r of their mean: at most 3/2 r^2, summed in C + 1 steps;
+            // centring rounds each value once, which moves the score by at most 3 r^2 units. Twice the score makes a
+            // distance; two compete.
             const double r = radius(x, centroids);
             const double allowed = 4 * (1.5 * (static_cast<double>(cols) + 1) + 3) * r * r * test::unit<T>;
 
@@ -223,8 +224,8 @@ TEST_CASE_TEMPLATE("conformance: candidate_potential and relax_nearest equal ref
         for (const index_t candidates : {1, 2, 17}) {
             const auto c = shifted_rows<T>(random, candidates, cols, 1);
             test::reference_of<B> reference;
-            // Centring rounds x and c by r units each, hence their difference, at most 2 r, by 2 r units, hence its square by
-            // 8 r^2 units; its sum of C + 1 roundings adds (C + 1) 4 r^2.
+            // Centring rounds x and c by r units each, hence their difference, at most 2 r, by 2 r units, hence its
+            // square by 8 r^2 units; its sum of C + 1 roundings adds (C + 1) 4 r^2.
             const double r = radius(x, c);
             const double allowed = (4 * (static_cast<double>(cols) + 1) + 8) * 1.01 * r * r * test::unit<T>;
 
@@ -240,7 +241,8 @@ TEST_CASE_TEMPLATE("conformance: candidate_potential and relax_nearest equal ref
                     const auto actual = run_greedy(be, x, c, w, least);
 
                     CHECK(test::absolute_excess(actual.relaxed, expected.relaxed, allowed) <= 0);
-                    // Minima differ no more than what they are taken of; the sum in double adds far less than for double alone.
+                    // Minima differ no more than what they are taken of; the sum in double adds far less than for
+                    // double alone.
                     CHECK(test::excess(actual.potential, expected.potential, [&](std::size_t l) {
                               return total_weight * allowed +
                                      2 * (static_cast<double>(rows) + 1) * test::unit<double> * expected.potential[l];

@@ -18,8 +18,8 @@ using test::run_contrast;
 
 namespace {
 
-// How far results may lie apart. Letters: u unit of T, B rows, J columns, C features, t the smallest temperature, f the largest feature,
-// g the largest scale of a row, w the largest logarithm of a weight.
+// How far results may lie apart. Letters: u unit of T, B rows, J columns, C features, t the smallest temperature, f the
+// largest feature, g the largest scale of a row, w the largest logarithm of a weight.
 struct bounds {
     double loss, log_sum, query, columns, temperature;
 };
@@ -42,14 +42,14 @@ bounds allowed(const contrast_problem<T>& in) {
     }
     const double f = std::max(
         {test::largest_magnitude(in.query), test::largest_magnitude(in.columns), test::largest_magnitude(in.positive)});
-    // A logit is a sum of C products, times a rounded inverse of t; then the weight is added and the maximum, of up to twice the size,
-    // taken off.
+    // A logit is a sum of C products, times a rounded inverse of t; then the weight is added and the maximum, of up to
+    // twice the size, taken off.
     const double s = cols * f * f / t;
     const double logit = (cols + 4) * u * s + 3 * u * (2 * s + w);
     // log-sum-exp moves no more than the logits; exponentials and their sum have relative errors of a few units.
     const double log_sum = logit + (pool + 16) * u;
-    // Coefficients g p_j / t have the relative error e and an absolute sum of at most 2 g / t over a row, and g B / t over a column;
-    // sums over J columns or B rows add a unit for each step.
+    // Coefficients g p_j / t have the relative error e and an absolute sum of at most 2 g / t over a row, and g B / t
+    // over a column; sums over J columns or B rows add a unit for each step.
     const double e = 2 * logit + 2 * (pool + 16) * u;
     return {.loss = logit + log_sum + 4 * u * (2 * s + w + std::log(pool + 1)),
             .log_sum = log_sum + 4 * u * (s + w + std::log(pool + 1)),
@@ -276,5 +276,21 @@ TEST_CASE_TEMPLATE("conformance: NaN in a query or a column comes out, and only 
                 CHECK(std::isnan(by_column.grad_query[5 * i]));
             }
         }
+    }
+}
+
+TEST_CASE_TEMPLATE("conformance: NaN in a row that takes no part stays there", B, CONFORMING_BACKENDS) {
+    using T = typename B::value_type;
+    TEST_RANDOM(random, 409);
+    auto problem = test::random_problem<T>(random, {.rows = 33, .pool = 40, .cols = 5});
+    problem.own[4] = -1;
+    auto with_nan = problem;
+    with_nan.query(4, 2) = std::numeric_limits<T>::quiet_NaN();
+
+    for (const auto& how : test::variants<B>()) {
+        B be = test::make<B>(how);
+
+        CAPTURE(how.name);
+        CHECK(run_contrast(be, with_nan) == run_contrast(be, problem));
     }
 }

@@ -196,7 +196,8 @@ TEST_CASE_TEMPLATE("conformance: the second identical call allocates nothing", B
     run_all(be, in);
     run_all(be, in);
 
-    // Blocks of scratch are never given back, so a further one would be seen. The arguments' memory, from the same resource, is back.
+    // Blocks of scratch are never given back, so a further one would be seen. The arguments' memory, from the same
+    // resource, is back.
     CHECK(scratch > 0);
     CHECK(be.scratch().bytes() == scratch);
     CHECK(be.host_scratch().bytes() == host_scratch);
