@@ -33,7 +33,7 @@ objective<B> trained(B& be, const objective_options& options, int epochs, int ex
 }
 } // namespace
 
-TEST_CASE_TEMPLATE("checkpoint: what was saved is loaded bit for bit", B, TEST_BACKENDS) {
+TEST_CASE_TEMPLATE("checkpoint: what was saved is loaded bit for bit", B, TEST_RUN_BACKENDS) {
     B be;
     const checkpoint_folder folder;
     for (const auto start : {queue_start::random_rows, queue_start::empty}) {
@@ -57,7 +57,7 @@ TEST_CASE_TEMPLATE("checkpoint: what was saved is loaded bit for bit", B, TEST_B
     }
 }
 
-TEST_CASE_TEMPLATE("checkpoint: a resumed run equals an uninterrupted one bit for bit", B, TEST_BACKENDS) {
+TEST_CASE_TEMPLATE("checkpoint: a resumed run equals an uninterrupted one bit for bit", B, TEST_RUN_BACKENDS) {
     const checkpoint_folder folder;
     for (const int steps_before : {0, 1, 3, 4, 5, 8}) {
         CAPTURE(steps_before);
@@ -87,7 +87,8 @@ TEST_CASE_TEMPLATE("checkpoint: a resumed run equals an uninterrupted one bit fo
     }
 }
 
-TEST_CASE_TEMPLATE("checkpoint: a save between E-step and first step does not repeat the E-step", B, TEST_BACKENDS) {
+TEST_CASE_TEMPLATE("checkpoint: a save between E-step and first step does not repeat the E-step", B,
+                   TEST_RUN_BACKENDS) {
     using value = value_of<B>;
     B be;
     const checkpoint_folder folder;
@@ -104,7 +105,7 @@ TEST_CASE_TEMPLATE("checkpoint: a save between E-step and first step does not re
 }
 
 TEST_CASE_TEMPLATE("checkpoint: two saves of one run are the same file, and a save replaces an older file", B,
-                   TEST_BACKENDS) {
+                   TEST_RUN_BACKENDS) {
     B be;
     const checkpoint_folder folder;
     const auto early = trained(be, run_options(), 0, 1);
@@ -118,7 +119,7 @@ TEST_CASE_TEMPLATE("checkpoint: two saves of one run are the same file, and a sa
     CHECK(folder.names() == std::vector<std::string>{"a.ckpt", "b.ckpt"});
 }
 
-TEST_CASE_TEMPLATE("checkpoint: MoCo's holds no levels", B, TEST_BACKENDS) {
+TEST_CASE_TEMPLATE("checkpoint: MoCo's holds no levels", B, TEST_RUN_BACKENDS) {
     B be;
     const checkpoint_folder folder;
     auto options = run_options();

@@ -231,11 +231,11 @@ TEST_CASE("checkpoint: counters that contradict each other are refused before me
                                                              {queue_position, -1},
                                                              {queue_rows, index_t{1} << 60},
                                                              {num_levels, index_t{1} << 60}};
-    for (const auto& [member, value] : wrong) {
-        CAPTURE(member);
-        CAPTURE(value);
+    for (const auto& change : wrong) {
+        CAPTURE(change.first);
+        CAPTURE(change.second);
         auto bytes = s.good;
-        test::put_at(bytes, state + 8 * member, value);
+        test::put_at(bytes, state + 8 * change.first, change.second);
         CHECK_CONTAINS(s.refusal(test::resealed(bytes)), "the counters contradict each other or the options");
     }
     CHECK(s.memory.allocations() == allocations);

@@ -20,7 +20,10 @@ using test::run_options;
 using test::snapshot;
 using test::step_results;
 
-TEST_CASE_TEMPLATE("objective: an E-step is needed once in each epoch after the warm-up", B, TEST_BACKENDS) {
+TEST_RUN_STEPS(, protonce::cpu_backend<float>)
+TEST_RUN_STEPS(, protonce::reference_backend<double>)
+
+TEST_CASE_TEMPLATE("objective: an E-step is needed once in each epoch after the warm-up", B, TEST_RUN_BACKENDS) {
     using value = value_of<B>;
     B be;
     auto options = run_options();
@@ -41,7 +44,8 @@ TEST_CASE_TEMPLATE("objective: an E-step is needed once in each epoch after the 
     }
 }
 
-TEST_CASE_TEMPLATE("objective: during warm-up a step is InfoNCE against the queue before the batch", B, TEST_BACKENDS) {
+TEST_CASE_TEMPLATE("objective: during warm-up a step is InfoNCE against the queue before the batch", B,
+                   TEST_RUN_BACKENDS) {
     using value = value_of<B>;
     B be;
     objective<B> run(be, run_options());
@@ -71,7 +75,7 @@ TEST_CASE_TEMPLATE("objective: during warm-up a step is InfoNCE against the queu
     }
 }
 
-TEST_CASE_TEMPLATE("objective: outputs of the levels are 0 while no level takes part", B, TEST_BACKENDS) {
+TEST_CASE_TEMPLATE("objective: outputs of the levels are 0 while no level takes part", B, TEST_RUN_BACKENDS) {
     using value = value_of<B>;
     B be;
     objective<B> run(be, run_options());
@@ -106,7 +110,7 @@ TEST_CASE_TEMPLATE("objective: outputs of the levels are 0 while no level takes 
 }
 
 TEST_CASE_TEMPLATE("objective: gradients of the levels are left alone by accumulate while no level takes part", B,
-                   TEST_BACKENDS) {
+                   TEST_RUN_BACKENDS) {
     using value = value_of<B>;
     B be;
     objective<B> run(be, run_options());
@@ -120,7 +124,7 @@ TEST_CASE_TEMPLATE("objective: gradients of the levels are left alone by accumul
 }
 
 TEST_CASE_TEMPLATE("objective: after the E-step a step is m_step with its levels, seed and step number", B,
-                   TEST_BACKENDS) {
+                   TEST_RUN_BACKENDS) {
     using value = value_of<B>;
     B be;
     auto options = run_options();
@@ -156,7 +160,7 @@ TEST_CASE_TEMPLATE("objective: after the E-step a step is m_step with its levels
 }
 
 TEST_CASE_TEMPLATE("objective: its first E-step is e_step from random rows, the next starts from the one before", B,
-                   TEST_BACKENDS) {
+                   TEST_RUN_BACKENDS) {
     using value = value_of<B>;
     B be;
     objective<B> run(be, run_options());
@@ -196,7 +200,7 @@ TEST_CASE_TEMPLATE("objective: its first E-step is e_step from random rows, the 
     CHECK(same(run.levels(), second));
 }
 
-TEST_CASE_TEMPLATE("objective: an E-step that fails leaves the levels before in use", B, TEST_BACKENDS) {
+TEST_CASE_TEMPLATE("objective: an E-step that fails leaves the levels before in use", B, TEST_RUN_BACKENDS) {
     using value = value_of<B>;
     B be;
     objective<B> run(be, run_options());
@@ -215,7 +219,8 @@ TEST_CASE_TEMPLATE("objective: an E-step that fails leaves the levels before in 
     CHECK_NOTHROW(advance(be, run));
 }
 
-TEST_CASE_TEMPLATE("objective: a step that fails changes neither outputs nor queue nor counters", B, TEST_BACKENDS) {
+TEST_CASE_TEMPLATE("objective: a step that fails changes neither outputs nor queue nor counters", B,
+                   TEST_RUN_BACKENDS) {
     using value = value_of<B>;
     B be;
     objective<B> run(be, run_options());
@@ -241,7 +246,7 @@ TEST_CASE_TEMPLATE("objective: a step that fails changes neither outputs nor que
     refused(batch);
 }
 
-TEST_CASE_TEMPLATE("objective: without clusters it is MoCo and never needs an E-step", B, TEST_BACKENDS) {
+TEST_CASE_TEMPLATE("objective: without clusters it is MoCo and never needs an E-step", B, TEST_RUN_BACKENDS) {
     using value = value_of<B>;
     B be;
     auto options = run_options();
@@ -264,7 +269,7 @@ TEST_CASE_TEMPLATE("objective: without clusters it is MoCo and never needs an E-
     CHECK(moco.queue().ids()[moco.queue().position() - 1] == -1);
 }
 
-TEST_CASE_TEMPLATE("objective: a queue that starts empty has loss 0 in the first step", B, TEST_BACKENDS) {
+TEST_CASE_TEMPLATE("objective: a queue that starts empty has loss 0 in the first step", B, TEST_RUN_BACKENDS) {
     using value = value_of<B>;
     B be;
     auto options = run_options();
@@ -279,7 +284,8 @@ TEST_CASE_TEMPLATE("objective: a queue that starts empty has loss 0 in the first
     CHECK(advance(be, run).loss[0] > value(0));
 }
 
-TEST_CASE_TEMPLATE("objective: queue negatives of the query's own cluster are left out on request", B, TEST_BACKENDS) {
+TEST_CASE_TEMPLATE("objective: queue negatives of the query's own cluster are left out on request", B,
+                   TEST_RUN_BACKENDS) {
     using value = value_of<B>;
     B be;
     auto options = run_options();
@@ -319,7 +325,7 @@ TEST_CASE_TEMPLATE("objective: queue negatives of the query's own cluster are le
     CHECK(actual.loss_instance[0] < unmasked.loss_instance[0]);
 }
 
-TEST_CASE_TEMPLATE("objective: the moving average follows the schedule of the steps", B, TEST_BACKENDS) {
+TEST_CASE_TEMPLATE("objective: the moving average follows the schedule of the steps", B, TEST_RUN_BACKENDS) {
     using value = value_of<B>;
     B be;
     auto options = run_options();

@@ -1,13 +1,30 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include "support/backends.hpp"
 #include "support/random.hpp"
 
 #include <protonce/em/objective.hpp>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
+
+/// One backend of each kind and each value type: an objective combines operations that have tests on all of them.
+#define TEST_RUN_BACKENDS protonce::cpu_backend<float>, protonce::reference_backend<double>
+
+/// E-step and M-step of a backend, declared (`extern`) or defined. They are compiled in test_objective.cpp and nowhere else
+/// in this program.
+#define TEST_RUN_STEPS(declared, B)                                                                                    \
+    declared template void protonce::e_step<B>(B&, const protonce::e_step_inputs<B>&, const protonce::e_step_options&, \
+                                               std::span<protonce::clustering<B>>,                                     \
+                                               std::span<protonce::e_step_report>);                                    \
+    declared template protonce::m_step_report protonce::m_step<B>(                                                     \
+        B&, const protonce::m_step_inputs<B>&, const protonce::m_step_options&, const protonce::m_step_outputs<B>&);
+TEST_RUN_STEPS(extern, protonce::cpu_backend<float>)
+TEST_RUN_STEPS(extern, protonce::reference_backend<double>)
 
 /// A training run without an encoder: embeddings of each step are random, but the same for the same step.
 namespace test {

@@ -49,8 +49,9 @@ template <class B>
 void check_refusal(const refusal<B>& one, world<B>& w, const std::string& state) {
     kind exception{};
     const std::string text = thrown_by(one, w, exception);
-    INFO(one.function, ": ", one.argument, ", given ", one.given, "; the text: ", text);
-    const std::string begin = one.function + ": " + one.argument + ": ";
+    INFO(std::string(one.function), ": ", std::string(one.argument), ", given ", std::string(one.given),
+         "; the text: ", text);
+    const std::string begin = std::string(one.function) + ": " + std::string(one.argument) + ": ";
     REQUIRE(text.compare(0, begin.size(), begin) == 0);
     CHECK(exception == one.exception);
     if (one.exception == kind::backend) {

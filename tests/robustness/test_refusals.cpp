@@ -6,17 +6,17 @@
 
 using namespace protonce;
 
-TEST_CASE_TEMPLATE("bad input: every case throws what it should, says why, and changes nothing", B, cpu_backend<float>,
-                   reference_backend<double>) {
-    robustness::check_all_refusals<B>();
+// test_fast_math.cpp runs them on a second backend, with the other value type.
+TEST_CASE("bad input: every case throws what it should, says why, and changes nothing") {
+    robustness::check_all_refusals<cpu_backend<float>>();
 }
 
 TEST_CASE("bad input: there are at least 100 different cases, over every public function") {
     std::set<std::string> functions;
     std::set<std::string> different;
     for (const auto& one : robustness::all_refusals<cpu_backend<float>>()) {
-        functions.insert(one.function);
-        different.insert(one.function + ": " + one.argument + ": " + one.given);
+        functions.emplace(one.function);
+        different.insert(std::string(one.function) + ": " + std::string(one.argument) + ": " + std::string(one.given));
     }
     CHECK(different.size() >= 100);
     for (const char* function : {"normalize_rows",

@@ -197,9 +197,9 @@ enum class kind { shape, argument, backend };
 /// One bad call: what must be thrown and what its text must say: `function: argument: needed; got given`.
 template <class B>
 struct refusal {
-    std::string function;
-    std::string argument;
-    std::string given;
+    std::string_view function;
+    std::string_view argument;
+    std::string_view given;
     kind exception;
     void (*call)(world<B>&);
 };
