@@ -14,7 +14,8 @@ namespace protonce::inline v0 {
 /// the positive is a column of the pool and already in the sum. j runs over `column_id`, or over the whole pool, without the columns
 /// left out for row i by `self` and the groups. Every member but `query` may be left empty; an empty output is not computed.
 ///
-/// A row with own = -1 takes no part: loss, top-1, log_sum and gradients 0. A row whose sum has no term but its positive: loss 0.
+/// A row with own = -1 takes no part: loss, top-1, log_sum and gradients 0. A row whose sum has no term but its positive:
+/// loss ln w of it, 0 without weights.
 template <class T, memory_space S>
 struct contrast {
     matrix_view<const T, S> query{};   // (B, C)
