@@ -107,7 +107,7 @@ struct encoder {
 } // namespace
 
 int main() {
-    backend be;
+    backend be({.threads = 1}); // too little work for more
     const std::vector<float> data = make_samples();
     std::vector<label_t> truth;
     for (index_t i = 0; i < samples; ++i) {
