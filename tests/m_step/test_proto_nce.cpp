@@ -217,7 +217,7 @@ TEST_CASE_TEMPLATE("proto_nce: a level without any assigned row has loss, accura
     TEST_RANDOM(random, 56);
     B be;
     for (const auto mode : {negatives::deduplicated, negatives::reference_compatible, negatives::all}) {
-        for (const std::size_t empty : {0, 1}) {
+        for (const std::size_t empty : {std::size_t{0}, std::size_t{1}}) {
             CAPTURE(int(mode));
             CAPTURE(empty);
             proto_problem<T> p(random, 5, 8, 4, {6, 6});
