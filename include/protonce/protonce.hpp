@@ -9,6 +9,7 @@
 #include <protonce/core/contrast.hpp>
 #include <protonce/core/error.hpp>
 #include <protonce/core/normalize.hpp>
+#include <protonce/core/on_host.hpp>
 #include <protonce/core/parallel.hpp>
 #include <protonce/core/prototype_level.hpp>
 #include <protonce/core/rng.hpp>

@@ -1,24 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/core/backend.hpp>
+#include <protonce/core/on_host.hpp>
 
-#include <concepts>
 #include <string_view>
 
 namespace protonce::inline v0::detail {
-
-/// What the host can read of a vector of the backend's memory: the vector itself where the host reads it, else a copy
-/// in `scope`.
-template <class U, backend B>
-vector_view<const U> on_host(B& be, workspace<host>::scope& scope, vector_of<B, const U> values) {
-    if constexpr (std::same_as<typename B::space, host>) {
-        return values;
-    } else {
-        auto copy = scope.template vector<U>(values.size());
-        be.read(values, copy);
-        return copy;
-    }
-}
 
 /// The same values, not to be written: what an operation of the seam takes as input.
 template <class T, memory_space S>

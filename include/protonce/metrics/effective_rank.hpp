@@ -2,7 +2,7 @@
 #pragma once
 #include <protonce/core/backend.hpp>
 #include <protonce/core/check.hpp>
-#include <protonce/metrics/host_values.hpp>
+#include <protonce/core/on_host.hpp>
 #include <protonce/metrics/symmetric_eigenvalues.hpp>
 
 #include <algorithm>
@@ -112,7 +112,7 @@ double effective_rank(B& be, matrix_of<B, const value_of<B>> features, const eff
         for (index_t begin = 0; begin < features.rows(); begin += block) {
             workspace<host>::scope block_scratch(be.host_scratch());
             const index_t count = (std::min<index_t>)(block, features.rows() - begin);
-            body(detail::host_rows<T, B>(be, block_scratch, features.slice(begin, count)));
+            body(detail::rows_on_host<T, B>(be, block_scratch, features.slice(begin, count)));
         }
     };
     const auto mean = scratch.template vector<double>(cols);
@@ -120,7 +120,7 @@ double effective_rank(B& be, matrix_of<B, const value_of<B>> features, const eff
     if (options.centred) {
         // Sums of differences from the first row: exactly 0 where all rows are equal.
         const auto origin = scratch.template vector<double>(cols);
-        const auto first = detail::host_rows<T, B>(be, scratch, features.slice(0, 1));
+        const auto first = detail::rows_on_host<T, B>(be, scratch, features.slice(0, 1));
         std::copy(first.row(0).begin(), first.row(0).end(), origin.begin());
         for_blocks([&](matrix_view<const T> rows) { detail::add_row_sum<T>(rows, origin, mean); });
         for (index_t j = 0; j < cols; ++j) {

@@ -2,7 +2,7 @@
 #pragma once
 #include <protonce/core/backend.hpp>
 #include <protonce/core/check.hpp>
-#include <protonce/metrics/host_values.hpp>
+#include <protonce/core/on_host.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -108,7 +108,7 @@ void knn_scores(B& be, const knn_inputs<B>& inputs, const knn_options& options, 
     using T = value_of<B>;
     detail::check_knn(be, inputs, options, outputs);
     workspace<host>::scope host_scratch(be.host_scratch());
-    const auto labels = detail::host_values<label_t>(be, host_scratch, inputs.labels);
+    const auto labels = detail::on_host<label_t>(be, host_scratch, inputs.labels);
     detail::check_classes(labels, options.num_classes);
 
     const index_t queries = inputs.query.rows();
@@ -117,8 +117,8 @@ void knn_scores(B& be, const knn_inputs<B>& inputs, const knn_options& options, 
     const auto similarity = scratch.template matrix<T>(queries, options.neighbours);
     be.top_rows(inputs.query, inputs.bank, rows, similarity);
 
-    const auto neighbour = detail::host_rows<label_t, B>(be, host_scratch, rows);
-    const auto nearness = detail::host_rows<T, B>(be, host_scratch, similarity);
+    const auto neighbour = detail::rows_on_host<label_t, B>(be, host_scratch, rows);
+    const auto nearness = detail::rows_on_host<T, B>(be, host_scratch, similarity);
     const auto prediction = detail::host_room<label_t, B>(host_scratch, outputs.prediction);
     const auto votes = host_scratch.template vector<double>(options.num_classes);
     for (index_t i = 0; i < queries; ++i) {

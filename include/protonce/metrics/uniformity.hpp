@@ -2,7 +2,7 @@
 #pragma once
 #include <protonce/core/backend.hpp>
 #include <protonce/core/check.hpp>
-#include <protonce/metrics/host_values.hpp>
+#include <protonce/core/on_host.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -72,7 +72,7 @@ double alignment(B& be, matrix_of<B, const value_of<B>> first, matrix_of<B, cons
         detail::subtract_rows(be, first.slice(begin, count), second.slice(begin, count), difference.slice(0, count));
         be.row_norms(difference.slice(0, count), norms.slice(0, count));
         workspace<host>::scope host_scratch(be.host_scratch());
-        for (const T norm : detail::host_values<T, B>(be, host_scratch, norms.slice(0, count))) {
+        for (const T norm : detail::on_host<T, B>(be, host_scratch, norms.slice(0, count))) {
             sum += std::pow(static_cast<double>(norm), options.exponent);
         }
     }
@@ -146,7 +146,7 @@ double uniformity(B& be, matrix_of<B, const value_of<B>> features, const uniform
     be.softmax_contrast(std::span(&problem, 1));
 
     // Terms are at most ln(N - 1) up to rounding, and may lie far below: shifted by the largest.
-    const auto sums = detail::host_values<T, B>(be, host_scratch, log_sum);
+    const auto sums = detail::on_host<T, B>(be, host_scratch, log_sum);
     double largest = -std::numeric_limits<double>::infinity();
     for (index_t i = 0; i < rows; ++i) {
         largest = (std::max<double>)(largest, static_cast<double>(sums[i]) + static_cast<double>(shift[i]));

@@ -8,7 +8,7 @@ namespace protonce::inline v0::detail {
 
 /// `values` where the host reads them: in place if it can, else a copy that lives as long as `scratch`.
 template <class U, backend B>
-vector_view<const U> host_values(B& be, workspace<host>::scope& scratch, vector_of<B, const U> values) {
+vector_view<const U> on_host(B& be, workspace<host>::scope& scratch, vector_of<B, const U> values) {
     if constexpr (std::same_as<typename B::space, host>) {
         return values;
     } else {
@@ -20,7 +20,7 @@ vector_view<const U> host_values(B& be, workspace<host>::scope& scratch, vector_
 
 /// Rows where the host reads them.
 template <class U, backend B>
-matrix_view<const U> host_rows(B& be, workspace<host>::scope& scratch, matrix_of<B, const U> rows) {
+matrix_view<const U> rows_on_host(B& be, workspace<host>::scope& scratch, matrix_of<B, const U> rows) {
     if constexpr (std::same_as<typename B::space, host>) {
         return rows;
     } else {
