@@ -8,6 +8,7 @@ usage: bench/run.sh [--filter REGEX] [--repetitions N] [--min-time SECONDS] [--o
 
 Installs what is missing, builds the benchmarks (release, this machine's instructions) and runs the named programs, or
 all of them. Prints each table; DIR (default out/bench) gets one <program>.json a program and machine.txt.
+bench/peers/run.sh measures beside other libraries.
 TEXT
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <protonce/backend/cpu/draws.hpp>
 #include <protonce/backend/cpu/kernels.hpp>
+#include <protonce/backend/cpu/kernels_rows.hpp>
 #include <protonce/backend/cpu/row_index.hpp>
 #include <protonce/backend/cpu/segments.hpp>
 #include <protonce/backend/cpu/softmax_contrast.hpp>
@@ -22,6 +23,8 @@ struct cpu_options {
     std::pmr::memory_resource* memory =
         nullptr;              // of scratch, and what memory() hands out; nullptr: the default resource
     bool check_finite = true; // algorithms refuse NaN and infinity in features
+    bool prune = false;       // K-means leaves out distances that cannot be the least: the same results to the last bit,
+                              // sooner on structured data; each run then allocates some of its scratch anew
 };
 
 /// The processor, for speed. Every operation is specified by reference_backend; this one differs by rounding only:
@@ -40,8 +43,10 @@ public:
     /// \throws argument_error  threads is negative
     explicit basic_cpu_backend(cpu_options options = {})
         : memory_(options.memory != nullptr ? options.memory : std::pmr::get_default_resource()), scratch_(memory_),
+          index_memory_(memory_),
           team_((check::at_least("cpu_backend", "threads", options.threads, 0), options.threads), options.own_threads),
-          kernel_(detail::cpu::kernels<T>(detail::cpu::widest_instruction_set())), check_finite_(options.check_finite) {
+          check_finite_(options.check_finite), prune_(options.prune) {
+        use(detail::cpu::widest_instruction_set());
     }
 
     std::pmr::memory_resource* memory() const { return memory_; }
@@ -51,7 +56,11 @@ public:
     const thread_team<Threads>& team() const { return team_; }
 
     /// For tests and measurements: kernels of a narrower instruction set than the processor's.
-    void use(detail::cpu::instruction_set set) { kernel_ = detail::cpu::kernels<T>(set); }
+    void use(detail::cpu::instruction_set set) {
+        kernel_ = detail::cpu::kernels<T>(set);
+        row_kernel_ = detail::cpu::kernels_for_rows<T>(set);
+        nearest_kernel_ = detail::cpu::kernels_for_nearest<T>(set);
+    }
 
     template <class U>
     void copy(vector_view<const std::type_identity_t<U>> from, vector_view<U> to) {
@@ -141,11 +150,7 @@ public:
             found[task] = -1;
             const index_t last = (std::min)(rows.rows(), (task + 1) * task_rows);
             for (index_t i = task * task_rows; i < last && found[task] < 0; ++i) {
-                bool finite = true;
-                for (const T x : rows.row(i)) {
-                    finite = finite && check::is_finite(x);
-                }
-                if (!finite) {
+                if (!row_kernel_.all_finite(rows.row(i).data(), rows.cols())) {
                     found[task] = i;
                 }
             }
@@ -169,7 +174,7 @@ public:
 
     void segment_sum(matrix_view<const T> rows, vector_view<const T> weight, vector_view<const label_t> assignment,
                      matrix_view<double> sum, vector_view<double> count) {
-        detail::cpu::segment_sum(scratch_, team_, rows, weight, assignment, sum, count);
+        detail::cpu::segment_sum(scratch_, team_, row_kernel_, rows, weight, assignment, sum, count);
     }
 
     void segment_scalar_sum(vector_view<const double> values, scalar_map map, vector_view<const T> weight,
@@ -195,7 +200,8 @@ public:
     }
 
     row_index index_rows(matrix_view<const T> features, bool may_centre) {
-        return row_index(scratch_, team_, kernel_, features, may_centre);
+        return row_index(scratch_, team_, kernel_, row_kernel_, nearest_kernel_, index_memory_, features, may_centre,
+                         prune_);
     }
 
     void nearest_row(row_index& index, matrix_view<const T> centroids, vector_view<label_t> assignment,
@@ -272,9 +278,13 @@ private:
 
     std::pmr::memory_resource* memory_;
     workspace<host> scratch_;
+    workspace<host> index_memory_; // of the row index in use
     thread_team<Threads> team_;
-    detail::cpu::kernel_table<T> kernel_;
+    detail::cpu::kernel_table<T> kernel_{};
+    detail::cpu::row_kernels<T> row_kernel_{};
+    detail::cpu::nearest_kernels<T> nearest_kernel_{};
     bool check_finite_;
+    bool prune_;
 };
 
 // The threading mode is in the name, so that units compiled with and without OpenMP link into one program.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/backend/cpu/kernels_rows.hpp>
+#include <protonce/backend/cpu/pruned_search.hpp>
 #include <protonce/backend/cpu/tiles.hpp>
 #include <protonce/core/check.hpp>
 #include <protonce/core/parallel.hpp>
@@ -17,16 +19,13 @@ template <class T, class Threads>
 class row_index {
 public:
     row_index(workspace<host>& scratch, const thread_team<Threads>& team, const kernel_table<T>& kernel,
-              matrix_view<const T> features, bool centre)
+              const row_kernels<T>& row_kernel, const nearest_kernels<T>& nearest_kernel, workspace<host>& memory,
+              matrix_view<const T> features, bool centre, bool prune)
         : scope_(scratch), features_(features), mean_(scope_.template vector<double>(features.cols())),
           rows_(scope_.template matrix<T>(features.rows(), features.cols())), scratch_(scratch), team_(team),
-          kernel_(kernel) {
-        if (centre) {
-            column_means();
-        } else {
-            std::fill(mean_.begin(), mean_.end(), 0.0);
-        }
-        choose_scale();
+          kernel_(kernel), row_kernel_(row_kernel),
+          search_(memory, scratch, team, kernel, nearest_kernel, index_t{1} << 29), prune_(prune) {
+        choose_mean_and_scale(centre);
         team_.for_each(ceil_div(features.rows(), task_rows), [&](index_t task) {
             const index_t first = task * task_rows;
             const index_t last = (std::min)(features_.rows(), first + task_rows);
@@ -46,13 +45,19 @@ public:
         const index_t C = features_.cols();
         const index_t panels = ceil_div(centroids.rows(), W);
         typename workspace<host>::scope scope(scratch_);
-        auto packed = scope.template vector<T>(panels * C * W);
+        auto prepared = scope.template matrix<T>(centroids.rows(), C);
         auto half_norm = scope.template vector<T>(panels * W);
+        prepare_centroids(centroids, prepared, half_norm);
+        if (prune_ && search_.assign(rows_, prepared, half_norm, assignment)) {
+            distances_to_own(centroids, assignment, squared_distance);
+            return;
+        }
+        auto packed = scope.template vector<T>(panels * C * W);
         const int workers = team_.workers();
         const index_t padded_rows = round_up(task_rows, most_tile_rows) + most_tile_rows;
         auto best = scope.template matrix<T>(workers, padded_rows * W);
         auto where = scope.template matrix<lane_int<T>>(workers, padded_rows * W);
-        pack_centroids(centroids, packed, half_norm);
+        pack_prepared(prepared, packed);
         // A block of panels stays in half of a 512 KiB second-level cache while the rows of the task pass by.
         const index_t block = (std::max<index_t>)(1, (index_t{1} << 18) / (C * W * static_cast<index_t>(sizeof(T))));
         team_.for_each(ceil_div(features_.rows(), task_rows), workers, [&](index_t task, int worker) {
@@ -71,15 +76,14 @@ public:
                 }
             }
             for (index_t i = first; i < last; ++i) {
-                const label_t label = best_lane(top + (i - first) * W, at + (i - first) * W);
-                assignment[i] = label;
-                if (!squared_distance.empty()) {
-                    squared_distance[i] =
-                        kernel_.squared_distance(features_.row(i).data(), centroids.row(label).data(), C);
-                }
+                assignment[i] = best_lane(top + (i - first) * W, at + (i - first) * W);
             }
         });
+        distances_to_own(centroids, assignment, squared_distance);
     }
+
+    /// Drops what is remembered of earlier assignments.
+    void forget() { search_.forget(); }
 
     /// visit(row, squared distances to the `count` candidates) for each row of a task, tasks in parallel; values in T,
     /// not negative, in units of the data.
@@ -91,10 +95,12 @@ public:
         typename workspace<host>::scope scope(scratch_);
         auto packed = scope.template vector<T>(panels * C * W);
         auto unused = scope.template vector<T>(panels * W);
+        auto prepared = scope.template matrix<T>(candidates.rows(), C);
         const int workers = team_.workers();
         auto tiles = scope.template matrix<T>(workers, panels * most_tile_rows * W);
         auto distances = scope.template matrix<double>(workers, panels * W);
-        pack_centroids(candidates, packed, unused);
+        prepare_centroids(candidates, prepared, unused);
+        pack_prepared(prepared, packed);
         const double unscale = 1.0 / (static_cast<double>(scale_) * static_cast<double>(scale_));
         team_.for_each(ceil_div(features_.rows(), task_rows), workers, [&](index_t task, int worker) {
             const index_t first = task * task_rows;
@@ -121,29 +127,31 @@ public:
 
 private:
     void prepare(const T* from, T* to) const {
-        for (index_t j = 0; j < features_.cols(); ++j) {
-            to[j] = static_cast<T>((static_cast<double>(from[j]) - mean_[j]) * static_cast<double>(scale_));
-        }
+        row_kernel_.centre_row(from, mean_.data(), static_cast<double>(scale_), features_.cols(), to);
     }
 
-    /// Mean of each column in double: sums of fixed blocks of rows, added in block order.
-    void column_means() {
+    /// One pass over the rows: the mean of each column in double (sums of fixed blocks of rows, added in block order), or 0
+    /// without `centre`; and the power of two that brings the largest centred value into [1/2, 1).
+    void choose_mean_and_scale(bool centre) {
         const index_t C = features_.cols();
         typename workspace<host>::scope scope(scratch_);
         const index_t count = tasks();
         auto part = scope.template matrix<double>(count, C);
+        auto least = scope.template matrix<T>(count, C);
+        auto most = scope.template matrix<T>(count, C);
         team_.for_each(count, [&](index_t task) {
             auto sum = part.row(task);
             std::fill(sum.begin(), sum.end(), 0.0);
+            std::fill(least.row(task).begin(), least.row(task).end(), (std::numeric_limits<T>::max)());
+            std::fill(most.row(task).begin(), most.row(task).end(), std::numeric_limits<T>::lowest());
             const index_t last = (std::min)(features_.rows(), (task + 1) * task_rows);
             for (index_t i = task * task_rows; i < last; ++i) {
-                for (index_t j = 0; j < C; ++j) {
-                    sum[j] += static_cast<double>(features_(i, j));
-                }
+                row_kernel_.add_to_range(features_.row(i).data(), C, sum.data(), least.row(task).data(),
+                                         most.row(task).data());
             }
         });
         std::fill(mean_.begin(), mean_.end(), 0.0);
-        for (index_t task = 0; task < count; ++task) {
+        for (index_t task = 0; task < count && centre; ++task) {
             for (index_t j = 0; j < C; ++j) {
                 mean_[j] += part(task, j);
             }
@@ -153,25 +161,12 @@ private:
             // NaN or infinity in one row (where nobody checks) must not reach the labels of the others.
             m = check::is_finite(m) ? m : 0.0;
         }
-    }
-
-    /// The power of two that brings the largest centred value into [1/2, 1).
-    void choose_scale() {
-        typename workspace<host>::scope scope(scratch_);
-        auto largest = scope.template vector<double>(tasks());
-        team_.for_each(tasks(), [&](index_t task) {
-            double top = 0;
-            const index_t last = (std::min)(features_.rows(), (task + 1) * task_rows);
-            for (index_t i = task * task_rows; i < last; ++i) {
-                for (index_t j = 0; j < features_.cols(); ++j) {
-                    top = (std::max)(top, std::abs(static_cast<double>(features_(i, j)) - mean_[j]));
-                }
-            }
-            largest[task] = top;
-        });
         double top = 0;
-        for (const double t : largest) {
-            top = (std::max)(top, t);
+        for (index_t task = 0; task < count; ++task) {
+            for (index_t j = 0; j < C; ++j) {
+                top = (std::max)({top, static_cast<double>(most(task, j)) - mean_[j],
+                                  mean_[j] - static_cast<double>(least(task, j))});
+            }
         }
         if (!check::is_positive(top)) {
             return;
@@ -196,30 +191,47 @@ private:
         }
     }
 
-    void pack_centroids(matrix_view<const T> centroids, vector_view<T> packed, vector_view<T> half_norm) {
+    void distances_to_own(matrix_view<const T> centroids, vector_view<label_t> assignment,
+                          vector_view<double> squared_distance) {
+        if (squared_distance.empty()) {
+            return;
+        }
+        team_.for_each(tasks(), [&](index_t task) {
+            const index_t last = (std::min)(features_.rows(), (task + 1) * task_rows);
+            for (index_t i = task * task_rows; i < last; ++i) {
+                squared_distance[i] = kernel_.squared_distance(features_.row(i).data(),
+                                                               centroids.row(assignment[i]).data(), features_.cols());
+            }
+        });
+    }
+
+    /// Centroids centred and scaled like the rows, and half of their squared norms; past the last one a norm that never wins, and
+    /// makes no NaN.
+    void prepare_centroids(matrix_view<const T> centroids, matrix_view<T> prepared, vector_view<T> half_norm) {
+        std::fill(half_norm.begin() + centroids.rows(), half_norm.end(), (std::numeric_limits<T>::max)());
+        team_.for_each(ceil_div(centroids.rows(), panel_width<T>), [&](index_t panel) {
+            const index_t last = (std::min)(centroids.rows(), (panel + 1) * panel_width<T>);
+            for (index_t k = panel * panel_width<T>; k < last; ++k) {
+                T* to = prepared.row(k).data();
+                prepare(centroids.row(k).data(), to);
+                double norm = 0;
+                for (index_t j = 0; j < features_.cols(); ++j) {
+                    norm += static_cast<double>(to[j]) * static_cast<double>(to[j]);
+                }
+                half_norm[k] = static_cast<T>(norm / 2);
+            }
+        });
+    }
+
+    void pack_prepared(matrix_view<const T> prepared, vector_view<T> packed) {
         constexpr int W = panel_width<T>;
         const index_t C = features_.cols();
-        typename workspace<host>::scope scope(scratch_);
-        const int workers = team_.workers();
-        auto row_scratch = scope.template matrix<T>(workers, W * C);
-        team_.for_each(ceil_div(centroids.rows(), W), workers, [&](index_t panel, int worker) {
-            T* rows = row_scratch.row(worker).data();
+        team_.for_each(ceil_div(prepared.rows(), W), [&](index_t panel) {
             pack_panel<T>(
                 C,
                 [&](int w) -> const T* {
                     const index_t k = panel * W + w;
-                    if (k >= centroids.rows()) {
-                        // Never the largest score, and no NaN in the product.
-                        half_norm[k] = (std::numeric_limits<T>::max)();
-                        return nullptr;
-                    }
-                    prepare(centroids.row(k).data(), rows + w * C);
-                    double norm = 0;
-                    for (index_t j = 0; j < C; ++j) {
-                        norm += static_cast<double>(rows[w * C + j]) * static_cast<double>(rows[w * C + j]);
-                    }
-                    half_norm[k] = static_cast<T>(norm / 2);
-                    return rows + w * C;
+                    return k < prepared.rows() ? prepared.row(k).data() : nullptr;
                 },
                 packed.data() + panel * C * W);
         });
@@ -252,6 +264,9 @@ private:
     workspace<host>& scratch_;
     const thread_team<Threads>& team_;
     const kernel_table<T>& kernel_;
+    const row_kernels<T>& row_kernel_;
+    pruned_search<T, Threads> search_;
+    bool prune_;
 };
 
 } // namespace protonce::inline v0::detail::cpu

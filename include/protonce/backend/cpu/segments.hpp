@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/backend/cpu/kernels_rows.hpp>
 #include <protonce/backend/cpu/tiles.hpp>
 #include <protonce/core/backend.hpp>
 #include <protonce/core/parallel.hpp>
@@ -36,9 +37,9 @@ struct sorted_rows {
 
 /// sum_k = sum of w_i x_i over the rows of cluster k in row order, in double; the same bits as one loop over all rows.
 template <class T, class Threads>
-void segment_sum(workspace<host>& scratch, const thread_team<Threads>& team, matrix_view<const T> features,
-                 vector_view<const T> weight, vector_view<const label_t> assignment, matrix_view<double> sum,
-                 vector_view<double> count) {
+void segment_sum(workspace<host>& scratch, const thread_team<Threads>& team, const row_kernels<T>& kernel,
+                 matrix_view<const T> features, vector_view<const T> weight, vector_view<const label_t> assignment,
+                 matrix_view<double> sum, vector_view<double> count) {
     workspace<host>::scope scope(scratch);
     const sorted_rows sorted(scope, assignment, sum.rows());
     const index_t C = features.cols();
@@ -55,7 +56,12 @@ void segment_sum(workspace<host>& scratch, const thread_team<Threads>& team, mat
         for (index_t n = sorted.first[k]; n < sorted.first[k + 1]; ++n) {
             const index_t i = sorted.row[n];
             const T* x = features.row(i).data();
-            const double w = weight.empty() ? 1.0 : static_cast<double>(weight[i]);
+            if (weight.empty()) {
+                total += 1;
+                kernel.add_row(x + c0, c1 - c0, out + c0);
+                continue;
+            }
+            const double w = static_cast<double>(weight[i]);
             total += w;
             for (index_t c = c0; c < c1; ++c) {
                 out[c] += w * static_cast<double>(x[c]);

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/backend/cpu/kernels.hpp>
+
+/// Passes over rows that are bound by memory once they use vectors; compiled like the kernels of kernels.hpp. No products are added
+/// up, so that results are the same on every instruction set.
+namespace protonce::inline v0::detail::cpu {
+
+template <class T>
+struct row_kernels {
+    void (*centre_row)(const T* from, const double* mean, double scale, index_t cols, T* to);
+    void (*add_row)(const T* x, index_t cols, double* sum);
+    void (*add_to_range)(const T* x, index_t cols, double* sum, T* least, T* most);
+    bool (*all_finite)(const T* x, index_t count);
+};
+
+// As in kernels.hpp: the same text for each instruction set.
+namespace baseline {
+#define PROTONCE_KERNEL_TARGET
+#define PROTONCE_KERNEL_BYTES 16
+#include <protonce/backend/cpu/kernels_rows.inl>
+#undef PROTONCE_KERNEL_TARGET
+#undef PROTONCE_KERNEL_BYTES
+} // namespace baseline
+
+#if defined(__x86_64__) && defined(__GNUC__)
+namespace avx2 {
+#define PROTONCE_KERNEL_TARGET __attribute__((target("avx2,fma")))
+#define PROTONCE_KERNEL_BYTES 32
+#include <protonce/backend/cpu/kernels_rows.inl>
+#undef PROTONCE_KERNEL_TARGET
+#undef PROTONCE_KERNEL_BYTES
+} // namespace avx2
+
+namespace avx512 {
+#define PROTONCE_KERNEL_TARGET __attribute__((target("avx512f,avx2,fma")))
+#define PROTONCE_KERNEL_BYTES 64
+#include <protonce/backend/cpu/kernels_rows.inl>
+#undef PROTONCE_KERNEL_TARGET
+#undef PROTONCE_KERNEL_BYTES
+} // namespace avx512
+#endif
+
+/// Kernels of an instruction set, or of the widest that this processor runs if that is less.
+template <class T>
+row_kernels<T> kernels_for_rows(instruction_set wanted) {
+    [[maybe_unused]] const instruction_set use = (std::min)(wanted, widest_instruction_set());
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (use == instruction_set::avx512) {
+        return avx512::template row_table<T>();
+    }
+    if (use == instruction_set::avx2) {
+        return avx2::template row_table<T>();
+    }
+#endif
+    return baseline::template row_table<T>();
+}
+
+} // namespace protonce::inline v0::detail::cpu
