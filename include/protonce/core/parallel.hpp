@@ -81,32 +81,11 @@ public:
     /// `workers` must be the number that the caller sized its scratch with. The body must not throw.
     template <class F>
     void for_each(index_t tasks, int workers, const F& body) const {
-        if (tasks <= 0) {
-            return;
-        }
-        const int used = static_cast<int>((std::min<index_t>)(workers, tasks));
-        if (used == 1) {
-            for (index_t t = 0; t < tasks; ++t) {
-                body(t, 0);
-            }
-            return;
-        }
-        std::atomic<index_t> next{0};
-        const auto worker = [&](int w) {
-            for (index_t t = next.fetch_add(1, std::memory_order_relaxed); t < tasks;
-                 t = next.fetch_add(1, std::memory_order_relaxed)) {
-                body(t, w);
-            }
-        };
-        if (own_.run != nullptr) {
-            using worker_type = decltype(worker);
-            own_.run(
-                own_.context, used,
-                [](void* data, index_t w) { (*static_cast<worker_type*>(data))(static_cast<int>(w)); },
-                const_cast<void*>(static_cast<const void*>(std::addressof(worker))));
-        } else {
-            Threads::run(used, worker);
-        }
+        // Erased, so that a body is compiled once and not for each way to run it.
+        run_tasks(
+            tasks, workers,
+            [](const void* data, index_t task, int worker) { (*static_cast<const F*>(data))(task, worker); },
+            std::addressof(body));
     }
     /// As above, for bodies without per-worker scratch.
     template <class F>
@@ -115,6 +94,37 @@ public:
     }
 
 private:
+    using task_body = void (*)(const void* data, index_t task, int worker);
+
+    void run_tasks(index_t tasks, int workers, task_body body, const void* data) const {
+        if (tasks <= 0) {
+            return;
+        }
+        const int used = static_cast<int>((std::min<index_t>)(workers, tasks));
+        if (used == 1) {
+            for (index_t t = 0; t < tasks; ++t) {
+                body(data, t, 0);
+            }
+            return;
+        }
+        std::atomic<index_t> next{0};
+        const auto worker = [&](int w) {
+            for (index_t t = next.fetch_add(1, std::memory_order_relaxed); t < tasks;
+                 t = next.fetch_add(1, std::memory_order_relaxed)) {
+                body(data, t, w);
+            }
+        };
+        if (own_.run != nullptr) {
+            using worker_type = decltype(worker);
+            own_.run(
+                own_.context, used,
+                [](void* from, index_t w) { (*static_cast<worker_type*>(from))(static_cast<int>(w)); },
+                const_cast<void*>(static_cast<const void*>(std::addressof(worker))));
+        } else {
+            Threads::run(used, worker);
+        }
+    }
+
     int threads_;
     executor own_;
 };
