@@ -13,6 +13,7 @@
 #include <protonce/core/parallel.hpp>
 #include <protonce/core/prototype_level.hpp>
 #include <protonce/core/rng.hpp>
+#include <protonce/core/search_report.hpp>
 #include <protonce/core/space.hpp>
 #include <protonce/core/types.hpp>
 #include <protonce/core/view.hpp>

@@ -23,8 +23,8 @@ struct cpu_options {
     std::pmr::memory_resource* memory =
         nullptr;              // of scratch, and what memory() hands out; nullptr: the default resource
     bool check_finite = true; // algorithms refuse NaN and infinity in features
-    bool prune = false;       // K-means leaves out distances that cannot be the least: the same results to the last bit,
-                              // sooner on structured data; each run then allocates some of its scratch anew
+    bool prune = true; // K-means leaves out distances that cannot be the least; results are the same to the last bit
+    index_t prune_bytes = index_t{1} << 29; // most memory that K-means may take to that end, beyond its other scratch
 };
 
 /// The processor, for speed. Every operation is specified by reference_backend; this one differs by rounding only:
@@ -43,9 +43,9 @@ public:
     /// \throws argument_error  threads is negative
     explicit basic_cpu_backend(cpu_options options = {})
         : memory_(options.memory != nullptr ? options.memory : std::pmr::get_default_resource()), scratch_(memory_),
-          index_memory_(memory_),
+          search_memory_(memory_),
           team_((check::at_least("cpu_backend", "threads", options.threads, 0), options.threads), options.own_threads),
-          check_finite_(options.check_finite), prune_(options.prune) {
+          check_finite_(options.check_finite), prune_(options.prune), prune_bytes_(options.prune_bytes) {
         use(detail::cpu::widest_instruction_set());
     }
 
@@ -59,6 +59,7 @@ public:
     void use(detail::cpu::instruction_set set) {
         kernel_ = detail::cpu::kernels<T>(set);
         row_kernel_ = detail::cpu::kernels_for_rows<T>(set);
+        softmax_kernel_ = detail::cpu::kernels_for_softmax<T>(set);
         nearest_kernel_ = detail::cpu::kernels_for_nearest<T>(set);
     }
 
@@ -174,7 +175,16 @@ public:
 
     void segment_sum(matrix_view<const T> rows, vector_view<const T> weight, vector_view<const label_t> assignment,
                      matrix_view<double> sum, vector_view<double> count) {
-        detail::cpu::segment_sum(scratch_, team_, row_kernel_, rows, weight, assignment, sum, count);
+        detail::cpu::segment_sum(scratch_, team_, row_kernel_, rows, weight, assignment, sum, count,
+                                 [](index_t) { return true; });
+    }
+
+    /// Brings sum and count, which are those of the labels `before`, up to date: the same bits as segment_sum() of the indexed rows, without
+    /// a pass over those that stay where they are.
+    void update_segment_sum(row_index& index, vector_view<const T> weight, vector_view<const label_t> before,
+                            vector_view<const label_t> assignment, matrix_view<double> sum, vector_view<double> count) {
+        detail::cpu::update_segment_sum(scratch_, team_, row_kernel_, index.features(), index.has_exact_sums(), weight,
+                                        before, assignment, sum, count);
     }
 
     void segment_scalar_sum(vector_view<const double> values, scalar_map map, vector_view<const T> weight,
@@ -200,8 +210,8 @@ public:
     }
 
     row_index index_rows(matrix_view<const T> features, bool may_centre) {
-        return row_index(scratch_, team_, kernel_, row_kernel_, nearest_kernel_, index_memory_, features, may_centre,
-                         prune_);
+        return row_index(scratch_, team_, kernel_, row_kernel_, nearest_kernel_, search_memory_, features, may_centre,
+                         prune_, prune_bytes_);
     }
 
     void nearest_row(row_index& index, matrix_view<const T> centroids, vector_view<label_t> assignment,
@@ -216,10 +226,11 @@ public:
         for (index_t task = 0; task < part.rows(); ++task) {
             fill(part.row(task), 0.0);
         }
-        index.squared_distances(candidates, [&](index_t task, index_t i, const double* distance) {
+        index.squared_distances(candidates, least, [&](index_t task, index_t i, const double* distance) {
             const double w = weight.empty() ? 1.0 : static_cast<double>(weight[i]);
+            double* sum = part.row(task).data();
             for (index_t l = 0; l < candidates.rows(); ++l) {
-                part(task, l) += w * (nearer(distance[l], least[i]) ? distance[l] : least[i]);
+                sum[l] += w * (distance != nullptr && nearer(distance[l], least[i]) ? distance[l] : least[i]);
             }
         });
         fill(potential, 0.0);
@@ -231,11 +242,7 @@ public:
     }
 
     void relax_nearest(row_index& index, matrix_view<const T> candidate, vector_view<double> least) {
-        index.squared_distances(candidate, [&](index_t, index_t i, const double* distance) {
-            if (nearer(distance[0], least[i])) {
-                least[i] = distance[0];
-            }
-        });
+        index.relax(candidate, least);
     }
 
     void top_rows(matrix_view<const T> queries, matrix_view<const T> bank, matrix_view<label_t> rows,
@@ -245,7 +252,7 @@ public:
 
     void softmax_contrast(std::span<const contrast<T, host>> problems) {
         for (const auto& problem : problems) {
-            detail::cpu::softmax_problem<T, Threads>(scratch_, team_, kernel_, problem).run();
+            detail::cpu::softmax_problem<T, Threads>(scratch_, team_, kernel_, softmax_kernel_, problem).run();
         }
     }
 
@@ -278,13 +285,15 @@ private:
 
     std::pmr::memory_resource* memory_;
     workspace<host> scratch_;
-    workspace<host> index_memory_; // of the row index in use
+    detail::cpu::search_memory<T, Threads> search_memory_; // of the row index in use
     thread_team<Threads> team_;
     detail::cpu::kernel_table<T> kernel_{};
     detail::cpu::row_kernels<T> row_kernel_{};
+    detail::cpu::softmax_kernels<T> softmax_kernel_{};
     detail::cpu::nearest_kernels<T> nearest_kernel_{};
     bool check_finite_;
     bool prune_;
+    index_t prune_bytes_;
 };
 
 // The threading mode is in the name, so that units compiled with and without OpenMP link into one program.

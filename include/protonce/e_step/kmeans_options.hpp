@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/core/backend.hpp>
+#include <protonce/core/search_report.hpp>
 #include <protonce/e_step/kmeans_init.hpp>
 
 #include <cstdint>
@@ -15,6 +16,13 @@ enum class empty_cluster {
     error,  // argument_error
 };
 
+/// Looks on: on_search(context, report) is called after each search for the nearest centroids, on the calling thread, where the backend
+/// says how it searched. It must not throw.
+struct kmeans_observer {
+    void* context = nullptr;
+    void (*on_search)(void* context, const search_report& report) = nullptr;
+};
+
 struct kmeans_options {
     index_t num_clusters = 0; // K; 0: that of the clustering which is written
     int iterations = 20;      // updates of the centroids, at most; 0: one assignment to the first centroids
@@ -27,6 +35,7 @@ struct kmeans_options {
     bool spherical = false; // unit rows, unit centroids, nearest by inner product
     empty_cluster on_empty = empty_cluster::reseed;
     std::uint32_t level = 0; // separates the random numbers of several clusterings of one seed; below 2^24
+    kmeans_observer observer{};
 };
 
 /// Views of kmeans() beyond the features.
@@ -50,6 +59,7 @@ struct kmeans_report {
     index_t num_zero_means =
         0; // clusters whose mean has norm 0: a zero prototype; with `spherical` the centroid stays where it was
     double init_seconds = 0; // wall time spent on choosing first centroids, over all restarts
+    search_report search{};  // the last search, its shares the means over all searches of the restart; bytes: the most
 };
 
 } // namespace protonce::inline v0

@@ -39,6 +39,7 @@ public:
         count_ = scope_.template vector<double>(clusters);
         inertia_ = scope_.template vector<double>(clusters);
         norm_ = scope_.template vector<T>(clusters);
+        summed_ = scope_.template vector<label_t>(in.features.rows());
         host_count_ = host_scope_.template vector<double>(clusters);
         host_inertia_ = host_scope_.template vector<double>(clusters);
         host_norm_ = host_scope_.template vector<T>(clusters);
@@ -49,6 +50,7 @@ public:
 
     /// Runs all restarts and keeps the one of least inertia, the earliest among equals.
     kmeans_report run() {
+        expect_more_searches(index_, options_.iterations > 1);
         const double shift_limit = options_.tolerance > 0 ? options_.tolerance * mean_variance() : 0.0;
         kmeans_report best;
         double init_seconds = 0;
@@ -115,47 +117,93 @@ private:
     }
 
     void iterate(double shift_limit, kmeans_report& report) {
-        bool is_current = false; // does the assignment belong to the centroids?
+        bool is_current = false; // are there labels and distances that belong to the centroids?
+        has_sums_ = false;
+        searches_ = 0;
         while (report.iterations < options_.iterations && !report.converged) {
-            be_.nearest_row(index_, constant(now_.centroids), now_.assignment, now_.squared_distance);
-            const index_t moved = sum_members(report.iterations);
+            // Distances are for the end, and for empty clusters.
+            search(report, vector_of<B, double>{});
+            const index_t moved = sum_members(report);
             const double squared_shift = move_centroids(report);
             ++report.iterations;
             report.num_reseeded += moved;
             // Equal assignments have equal means, to the last bit; so an assignment that repeats shows as centroids
             // that stay.
             report.converged = squared_shift <= shift_limit;
-            is_current = squared_shift == 0 && moved == 0;
+            is_current = squared_shift == 0 && moved == 0 && has_distances_;
         }
         if (!is_current) {
-            be_.nearest_row(index_, constant(now_.centroids), now_.assignment, now_.squared_distance);
+            search(report, now_.squared_distance);
+        }
+        if (searches_ > 0) {
+            report.search.bounded_share /= searches_;
+            report.search.full_share /= searches_;
         }
         evaluate(report);
     }
 
+    /// Nearest centroids, and what the backend says of the search.
+    void search(kmeans_report& report, vector_of<B, double> squared_distance) {
+        be_.nearest_row(index_, constant(now_.centroids), now_.assignment, squared_distance);
+        if constexpr (requires { index_.report(); }) {
+            const search_report& last = index_.report();
+            search_report& all = report.search;
+            all = {.method = last.method,
+                   .columns = last.columns,
+                   .groups = last.groups,
+                   .bounded_share = last.bounded_share + (searches_ > 0 ? all.bounded_share : 0),
+                   .full_share = last.full_share + (searches_ > 0 ? all.full_share : 0),
+                   .bytes = (std::max)(last.bytes, all.bytes)};
+            ++searches_;
+            if (options_.observer.on_search != nullptr) {
+                options_.observer.on_search(options_.observer.context, last);
+            }
+        }
+    }
+
     /// Sums of the members of each cluster, and what is to be done about empty ones. Returns how many rows were moved.
-    index_t sum_members(int iteration) {
-        be_.segment_sum(in_.features, in_.weight, constant(now_.assignment), sum_, count_);
-        be_.read(constant(count_), host_count_);
+    index_t sum_members(kmeans_report& report) {
+        sum_rows();
+        has_distances_ = false;
         const index_t empty = std::count(host_count_.begin(), host_count_.end(), 0.0);
         if (empty == 0) {
             return 0;
         }
-        refuse_empty(empty, iteration);
+        refuse_empty(empty, report.iterations);
         if (options_.on_empty != empty_cluster::reseed) {
             return 0;
         }
+        search(report, now_.squared_distance);
+        has_distances_ = true;
         be_.segment_scalar_sum(constant(now_.squared_distance), scalar_map::identity, in_.weight,
                                constant(now_.assignment), inertia_, count_);
         be_.read(constant(inertia_), host_inertia_);
         const index_t moved = reseed_empty(be_, in_.weight, host_weight_, now_.assignment, now_.squared_distance,
                                            host_count_, host_inertia_);
         if (moved > 0) {
-            // Summed afresh: taking a row out of a sum by subtraction would leave its rounding behind.
-            be_.segment_sum(in_.features, in_.weight, constant(now_.assignment), sum_, count_);
-            be_.read(constant(count_), host_count_);
+            sum_rows();
         }
         return moved;
+    }
+
+    /// Sums and counts of the current assignment, from those before where a backend can do that without a trace: taking a row out of a
+    /// sum by subtraction must not leave its rounding behind.
+    void sum_rows() {
+        if constexpr (requires {
+                          be_.update_segment_sum(index_, in_.weight, constant(summed_), constant(summed_), sum_,
+                                                 count_);
+                      }) {
+            if (has_sums_) {
+                be_.update_segment_sum(index_, in_.weight, constant(summed_), constant(now_.assignment), sum_, count_);
+            } else {
+                be_.segment_sum(in_.features, in_.weight, constant(now_.assignment), sum_, count_);
+            }
+            be_.copy(constant(now_.assignment), summed_);
+            has_sums_ = true;
+        } else {
+            be_.segment_sum(in_.features, in_.weight, constant(now_.assignment), sum_, count_);
+        }
+        be_.read(constant(count_), host_count_);
     }
 
     void refuse_empty(index_t empty, int iteration) const {
@@ -201,6 +249,7 @@ private:
                                constant(now_.assignment), inertia_, count_);
         be_.read(constant(inertia_), host_inertia_);
         be_.read(constant(count_), host_count_);
+        has_sums_ = false;
         report.inertia = std::accumulate(host_inertia_.begin(), host_inertia_.end(), 0.0);
         report.num_empty = std::count(host_count_.begin(), host_count_.end(), 0.0);
         report.num_clusters = host_count_.size() - report.num_empty;
@@ -263,6 +312,10 @@ private:
     vector_of<B, double> count_;   // (K,) total weight
     vector_of<B, double> inertia_; // (K,)
     vector_of<B> norm_;            // (K,)
+    vector_of<B, label_t> summed_; // (N,) labels that sum_ and count_ belong to
+    bool has_sums_ = false;
+    bool has_distances_ = false;
+    int searches_ = 0;
     vector_view<double> host_count_;
     vector_view<double> host_inertia_;
     vector_view<T> host_norm_;

@@ -43,6 +43,12 @@ void forget_history(Index& index) {
         index.forget();
     }
 }
+template <class Index>
+void expect_more_searches(Index& index, bool more) {
+    if constexpr (requires { index.expect_more(more); }) {
+        index.expect_more(more);
+    }
+}
 template <class Index, class Labels>
 void hint_assignment(Index& index, Labels assignment) {
     if constexpr (requires { index.hint(assignment); }) {

@@ -27,11 +27,10 @@ struct kernel_table {
     int rows;
     void (*tile_product)(const T* const* a, const T* b, index_t stride_b, index_t depth, T* out, index_t stride_out,
                          bool accumulate);
-    void (*nearest_in_panels)(const T* const* rows, const T* panels, const T* half_norm, index_t depth, index_t first,
+    void (*nearest_in_panels)(const T* rows, const T* panels, const T* half_norm, index_t depth, index_t first,
                               index_t last, T* best, lane_int<T>* where);
     void (*tile_squared_distance)(const T* const* a, const T* b, index_t depth, T* out);
     double (*squared_distance)(const T* x, const T* c, index_t cols);
-    double (*exp_and_sum)(T* values, index_t count, T shift);
 };
 
 // The same text three times: an attribute cannot be a template argument. The macros end with each inclusion.
@@ -62,13 +61,13 @@ namespace avx512 {
 #endif
 
 /// Instruction sets that the kernels are written for, narrow to wide.
-enum class instruction_set { baseline, avx2, avx512 };
+enum class instruction_set { baseline, avx2, avx512, avx512_vnni };
 
 /// The widest that this processor runs.
 inline instruction_set widest_instruction_set() {
 #if defined(__x86_64__) && defined(__GNUC__)
     if (__builtin_cpu_supports("avx512f")) {
-        return instruction_set::avx512;
+        return __builtin_cpu_supports("avx512vnni") ? instruction_set::avx512_vnni : instruction_set::avx512;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
         return instruction_set::avx2;
@@ -82,7 +81,7 @@ template <class T>
 kernel_table<T> kernels(instruction_set wanted) {
     [[maybe_unused]] const instruction_set use = (std::min)(wanted, widest_instruction_set());
 #if defined(__x86_64__) && defined(__GNUC__)
-    if (use == instruction_set::avx512) {
+    if (use >= instruction_set::avx512) {
         return avx512::template table<T>();
     }
     if (use == instruction_set::avx2) {

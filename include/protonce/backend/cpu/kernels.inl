@@ -66,11 +66,11 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) void tile_product(const T* cons
     }
 }
 
-/// For `rows_of_tile` rows and the centroids of `panels`: score = x.c - ||c||^2 / 2, whose largest belongs to the nearest centroid.
+/// For `rows_of_tile` rows, packed as rows[k * rows_of_tile + r], and the centroids of `panels`: score = x.c - ||c||^2 / 2, whose largest belongs to the nearest centroid.
 /// best[r][w], where[r][w]: largest score so far in lane w and the panel that has it; earlier panels win among equals.
 template <class T>
 PROTONCE_KERNEL_TARGET __attribute__((noinline)) void
-nearest_in_panels(const T* const* rows, const T* panels, const T* half_norm, index_t depth, index_t first, index_t last,
+nearest_in_panels(const T* rows, const T* panels, const T* half_norm, index_t depth, index_t first, index_t last,
                   T* best, lane_int<T>* where) {
     using P = pack<T>;
     using V = typename P::type;
@@ -79,6 +79,7 @@ nearest_in_panels(const T* const* rows, const T* panels, const T* half_norm, ind
     constexpr int W = panel_width<T>;
     constexpr int n = W / P::lanes;
     for (index_t panel = first; panel < last; ++panel) {
+        const T* a = rows;
         const T* b = panels + panel * depth * W;
         V sum[R][n];
 #pragma GCC unroll 12
@@ -97,12 +98,13 @@ nearest_in_panels(const T* const* rows, const T* panels, const T* half_norm, ind
             b += W;
 #pragma GCC unroll 12
             for (int r = 0; r < R; ++r) {
-                const V x = rows[r][k] - V{};
+                const V x = a[r] - V{};
 #pragma GCC unroll 4
                 for (int v = 0; v < n; ++v) {
                     sum[r][v] += x * bk[v];
                 }
             }
+            a += R;
         }
         const I number = static_cast<lane_int<T>>(panel) - I{};
 #pragma GCC unroll 12
@@ -178,63 +180,8 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) double squared_distance(const T
     return out;
 }
 
-/// values[j] <- e^(values[j] - shift) for `count` values, a multiple of 2 * panel_width; returns their sum. `shift` is not below any of
-/// the values. Differences below -87 (double: -708) give 0, NaN gives NaN.
-///
-/// float: e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln(2)/2, e^r by its Taylor polynomial of degree 7 (relative error under 1e-8, below
-/// the rounding of its evaluation), ln 2 in two parts so that r keeps its bits.
-template <class T>
-PROTONCE_KERNEL_TARGET __attribute__((noinline)) double exp_and_sum(T* values, index_t count, T shift) {
-    if constexpr (sizeof(T) == 8) {
-        double sum = 0;
-        for (index_t j = 0; j < count; ++j) {
-            const T x = values[j] - shift;
-            values[j] = x < T(-708) ? T(0) : std::exp(x);
-            sum += values[j];
-        }
-        return sum;
-    } else {
-        using P = pack<T>;
-        using V = typename P::type;
-        using I = typename P::integer;
-        constexpr int lanes = P::lanes;
-        V sum[2] = {};
-        for (index_t j = 0; j < count; j += 2 * lanes) {
-#pragma GCC unroll 2
-            for (int v = 0; v < 2; ++v) {
-                auto* at = reinterpret_cast<typename P::memory*>(values + j + v * lanes);
-                const V x = V(*at) - shift;
-                // Truncation of something <= -0.5 rounds x / ln 2 to the nearest integer; no trick that -ffast-math undoes.
-                const I whole = __builtin_convertvector(x * 1.44269504088896341f - 0.5f, I);
-                const V n = __builtin_convertvector(whole, V);
-                const V r = (x - n * 0.693145751953125f) - n * 1.42860682030941723212e-6f;
-                V y = 1.98412698e-4f - V{};
-                y = y * r + 1.38888889e-3f;
-                y = y * r + 8.33333333e-3f;
-                y = y * r + 4.16666667e-2f;
-                y = y * r + 1.66666667e-1f;
-                y = y * r + 0.5f;
-                y = y * r + 1.0f;
-                y = y * r + 1.0f;
-                const I bits = (whole + 127) << 23;
-                const V e = y * reinterpret_cast<V>(bits);
-                const V kept = x < -87.0f ? V{} : e;
-                *at = kept;
-                sum[v] += kept;
-            }
-        }
-        const V both = sum[0] + sum[1];
-        double out = 0;
-        for (int l = 0; l < lanes; ++l) {
-            out += static_cast<double>(both[l]);
-        }
-        return out;
-    }
-}
-
 /// The functions above, behind pointers.
 template <class T>
 kernel_table<T> table() {
-    return {rows_of_tile<T>,           &tile_product<T>,     &nearest_in_panels<T>,
-            &tile_squared_distance<T>, &squared_distance<T>, &exp_and_sum<T>};
+    return {rows_of_tile<T>, &tile_product<T>, &nearest_in_panels<T>, &tile_squared_distance<T>, &squared_distance<T>};
 }

@@ -3,10 +3,12 @@
 
 /// Bit l is set where lane l of a comparison holds.
 template <class T>
-PROTONCE_KERNEL_TARGET __attribute__((always_inline)) inline unsigned lane_mask(const typename pack<T>::integer& holds) {
+PROTONCE_KERNEL_TARGET __attribute__((always_inline)) inline unsigned
+lane_mask(const typename pack<T>::integer& holds) {
 #if defined(__x86_64__) && PROTONCE_KERNEL_BYTES == 16
     if constexpr (sizeof(T) == 4) {
-        return static_cast<unsigned>(__builtin_ia32_movmskps(reinterpret_cast<const typename pack<float>::type&>(holds)));
+        return static_cast<unsigned>(
+            __builtin_ia32_movmskps(reinterpret_cast<const typename pack<float>::type&>(holds)));
     } else {
         return static_cast<unsigned>(
             __builtin_ia32_movmskpd(reinterpret_cast<const typename pack<double>::type&>(holds)));
@@ -18,6 +20,13 @@ PROTONCE_KERNEL_TARGET __attribute__((always_inline)) inline unsigned lane_mask(
     } else {
         return static_cast<unsigned>(
             __builtin_ia32_movmskpd256(reinterpret_cast<const typename pack<double>::type&>(holds)));
+    }
+#elif defined(__x86_64__)
+    if constexpr (sizeof(T) == 4) {
+        return __builtin_ia32_cmpd512_mask(holds, typename pack<T>::integer{}, 4, 0xffff); // 4: not equal
+    } else {
+        typedef long long wide __attribute__((vector_size(64)));
+        return __builtin_ia32_cmpq512_mask(reinterpret_cast<const wide&>(holds), wide{}, 4, 0xff);
     }
 #else
     unsigned mask = 0;
@@ -51,153 +60,155 @@ PROTONCE_KERNEL_TARGET __attribute__((always_inline)) inline void spread_largest
     }
 }
 
-/// Upper bounds of the scores of listed rows with the centroids of a few panels, their largest by row, and which of them reach the
-/// row's threshold. Compute-bound for depth >= 16; below, the search for the largest takes as long.
+/// Every lane of v becomes the sum of them.
+template <class T, int... L>
+PROTONCE_KERNEL_TARGET __attribute__((always_inline)) inline void add_lanes(typename pack<T>::type& v,
+                                                                            std::integer_sequence<int, L...>) {
+    constexpr int n = pack<T>::lanes;
+#if defined(__clang__)
+    if constexpr (n > 8) {
+        v += __builtin_shufflevector(v, v, (L ^ 8) % n...);
+    }
+    if constexpr (n > 4) {
+        v += __builtin_shufflevector(v, v, (L ^ 4) % n...);
+    }
+    if constexpr (n > 2) {
+        v += __builtin_shufflevector(v, v, (L ^ 2) % n...);
+    }
+    v += __builtin_shufflevector(v, v, (L ^ 1)...);
+#else
+    using I = typename pack<T>::integer;
+#pragma GCC unroll 4
+    for (int width = n / 2; width > 0; width /= 2) {
+        v += width == 8   ? __builtin_shuffle(v, I{(L ^ 8)...})
+             : width == 4 ? __builtin_shuffle(v, I{(L ^ 4)...})
+             : width == 2 ? __builtin_shuffle(v, I{(L ^ 2)...})
+                          : __builtin_shuffle(v, I{(L ^ 1)...});
+    }
+#endif
+}
+
+/// out_n = x_n.c_n for a few pairs, in any order of summation.
 template <class T>
-PROTONCE_KERNEL_TARGET __attribute__((noinline)) index_t scan_panels(const panel_scan<T>& job) {
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void dots(const T* const* x, const T* const* c, index_t count,
+                                                           index_t cols, T* out) {
     using P = pack<T>;
     using V = typename P::type;
-    constexpr int R = rows_of_tile<T>;
-    constexpr int W = panel_width<T>;
-    constexpr int n = W / P::lanes;
-    const index_t width = job.num_panels * W;
-    T* const score = job.score;
+    for (index_t n = 0; n < count; ++n) {
+        const T* a = x[n];
+        const T* b = c[n];
+        V sum[4] = {};
+        index_t j = 0;
+        for (; j + 4 * P::lanes <= cols; j += 4 * P::lanes) {
+#pragma GCC unroll 4
+            for (int v = 0; v < 4; ++v) {
+                sum[v] += V(*reinterpret_cast<const typename P::memory*>(a + j + v * P::lanes)) *
+                          V(*reinterpret_cast<const typename P::memory*>(b + j + v * P::lanes));
+            }
+        }
+        for (; j + P::lanes <= cols; j += P::lanes) {
+            sum[0] += V(*reinterpret_cast<const typename P::memory*>(a + j)) *
+                      V(*reinterpret_cast<const typename P::memory*>(b + j));
+        }
+        V all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        add_lanes<T>(all, std::make_integer_sequence<int, P::lanes>{});
+        T total = all[0];
+        for (; j < cols; ++j) {
+            total += a[j] * b[j];
+        }
+        out[n] = total;
+    }
+}
+
+/// x.c - half_norm by the chain of nearest_in_panels, to the last bit.
+template <class T>
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) T chain(const T* x, const T* c, T half_norm, index_t cols) {
+    T sum = -half_norm;
+    for (index_t k = 0; k < cols; ++k) {
+        sum += x[k] * c[k];
+    }
+    return sum;
+}
+
+/// Bounds of a block lie by group: bound[g * stride + r] for row r. The next three take panel_width rows at once.
+
+/// Least over the groups of a row's bound, less what the group has moved since.
+template <class T>
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void least_bounds(const T* bound, index_t stride, const T* moved,
+                                                                   index_t groups, T* least) {
+    using P = pack<T>;
+    using V = typename P::type;
+    constexpr int n = panel_width<T> / P::lanes;
+    V low[n];
+#pragma GCC unroll 4
+    for (int v = 0; v < n; ++v) {
+        low[v] = (std::numeric_limits<T>::max)() - V{};
+    }
+    for (index_t g = 0; g < groups; ++g) {
+#pragma GCC unroll 4
+        for (int v = 0; v < n; ++v) {
+            const V next =
+                V(*reinterpret_cast<const typename P::memory*>(bound + g * stride + v * P::lanes)) - moved[g];
+            low[v] = low[v] < next ? low[v] : next;
+        }
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < n; ++v) {
+        *reinterpret_cast<typename P::memory*>(least + v * P::lanes) = low[v];
+    }
+}
+
+/// The largest of a row's values over the groups, and the first group that has it.
+template <class T>
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void best_groups(const T* value, index_t stride, index_t groups,
+                                                                  T* best, lane_int<T>* group) {
+    using P = pack<T>;
+    using V = typename P::type;
+    using I = typename P::integer;
+    for (int v = 0; v < panel_width<T>; v += P::lanes) {
+        V most = *reinterpret_cast<const typename P::memory*>(value + v);
+        I at = {};
+        for (index_t g = 1; g < groups; ++g) {
+            const V next = *reinterpret_cast<const typename P::memory*>(value + g * stride + v);
+            const I larger = next > most;
+            most = larger ? next : most;
+            at = larger ? static_cast<lane_int<T>>(g) - I{} : at;
+        }
+        *reinterpret_cast<typename P::memory*>(best + v) = most;
+        *reinterpret_cast<typename P::integer_memory*>(group + v) = at;
+    }
+}
+
+/// Rows of the listed chunks (of panel_width rows each) whose bound, less `moved`, is at most their radius. Returns how many.
+template <class T>
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) index_t
+rows_within(const T* bound, const T* radius, T moved, const std::int32_t* chunk, index_t chunks, std::int32_t* list) {
+    using P = pack<T>;
+    using V = typename P::type;
     index_t found = 0;
-    for (index_t first = 0; first < job.count; first += R) {
-        const T* rows[R];
-        for (int r = 0; r < R; ++r) {
-            rows[r] = job.rows + job.list[first + r < job.count ? first + r : job.count - 1] * job.stride;
-        }
-        const T* b = job.panels;
-        for (index_t panel = 0; panel < job.num_panels; ++panel) {
-            V sum[R][n];
-#pragma GCC unroll 4
-            for (int v = 0; v < n; ++v) {
-                const V start = -V(*reinterpret_cast<const typename P::memory*>(job.half_norm + panel * W + v * P::lanes));
-#pragma GCC unroll 12
-                for (int r = 0; r < R; ++r) {
-                    sum[r][v] = start;
-                }
-            }
-            for (index_t k = 0; k < job.depth; ++k) {
-                V bk[n];
-#pragma GCC unroll 4
-                for (int v = 0; v < n; ++v) {
-                    bk[v] = *reinterpret_cast<const typename P::memory*>(b + v * P::lanes);
-                }
-                b += W;
-#pragma GCC unroll 12
-                for (int r = 0; r < R; ++r) {
-                    const V x = rows[r][k] - V{};
-#pragma GCC unroll 4
-                    for (int v = 0; v < n; ++v) {
-                        sum[r][v] += x * bk[v];
-                    }
-                }
-            }
-            T* out = score + panel * W;
-#pragma GCC unroll 12
-            for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-                for (int v = 0; v < n; ++v) {
-                    *reinterpret_cast<typename P::memory*>(out + r * width + v * P::lanes) = sum[r][v];
-                }
-            }
-        }
-        const index_t last = job.count - first < R ? job.count - first : R;
-        for (index_t r = 0; r < last; ++r) {
-            const T* at = score + r * width;
-            V most = *reinterpret_cast<const typename P::memory*>(at);
-            for (index_t j = P::lanes; j < width; j += P::lanes) {
-                const V next = *reinterpret_cast<const typename P::memory*>(at + j);
-                most = most > next ? most : next;
-            }
-            spread_largest<T>(most, std::make_integer_sequence<int, P::lanes>{});
-            const T top = most[0];
-            job.top[first + r] = top;
-            const std::int32_t row = job.list[first + r];
-            const T threshold = job.threshold[row];
-            if (top >= threshold) {
-                for (index_t j = 0; j < width; ++j) {
-                    if (at[j] >= threshold) {
-                        job.found[found++] = {row, static_cast<std::int32_t>(j), at[j]};
-                    }
-                }
+    for (index_t n = 0; n < chunks; ++n) {
+        for (int v = 0; v < panel_width<T>; v += P::lanes) {
+            const index_t r = chunk[n] * panel_width<T> + v;
+            const V distance = V(*reinterpret_cast<const typename P::memory*>(bound + r)) - moved;
+            unsigned mask = lane_mask<T>(distance <= V(*reinterpret_cast<const typename P::memory*>(radius + r)));
+            for (; mask != 0; mask &= mask - 1) {
+                list[found++] = static_cast<std::int32_t>(r + __builtin_ctz(mask));
             }
         }
     }
     return found;
 }
 
-/// score[n] = x_n.c_n - half_norm_n for pair_batch pairs: the same chain as in nearest_in_panels, to the last bit.
+/// out_j = sqrt(max(0, base_j - 2 score_j)) * (1 - 4 epsilon): distances from scores, never above them. `count` is a multiple of
+/// panel_width; out may be score.
 template <class T>
-PROTONCE_KERNEL_TARGET __attribute__((noinline)) void pair_scores(const T* const* x, const T* const* c,
-                                                                  const T* half_norm, index_t depth, T* score) {
-    T sum[pair_batch];
-    const T* a[pair_batch];
-    const T* b[pair_batch];
-#pragma GCC unroll 8
-    for (int n = 0; n < pair_batch; ++n) {
-        sum[n] = -half_norm[n];
-        a[n] = x[n];
-        b[n] = c[n];
-    }
-    for (index_t k = 0; k < depth; ++k) {
-#pragma GCC unroll 8
-        for (int n = 0; n < pair_batch; ++n) {
-            sum[n] += a[n][k] * b[n][k];
-        }
-    }
-#pragma GCC unroll 8
-    for (int n = 0; n < pair_batch; ++n) {
-        score[n] = sum[n];
-    }
-}
-
-/// Numbers of the groups whose bound, less what the group has moved since, is at most `limit`. `count` is a multiple of panel_width.
-template <class T>
-PROTONCE_KERNEL_TARGET __attribute__((noinline)) index_t groups_within(const T* bound, const T* moved, index_t count,
-                                                                       T limit, std::int32_t* group) {
-    using P = pack<T>;
-    using V = typename P::type;
-    index_t found = 0;
-    for (index_t g = 0; g < count; g += P::lanes) {
-        const V distance = V(*reinterpret_cast<const typename P::memory*>(bound + g)) -
-                           V(*reinterpret_cast<const typename P::memory*>(moved + g));
-        unsigned mask = lane_mask<T>(distance <= limit - V{});
-        while (mask != 0) {
-            group[found++] = static_cast<std::int32_t>(g + __builtin_ctz(mask));
-            mask &= mask - 1;
-        }
-    }
-    return found;
-}
-
-/// Least of the bounds, less what the groups have moved since.
-template <class T>
-PROTONCE_KERNEL_TARGET __attribute__((noinline)) T least_bound(const T* bound, const T* moved, index_t count) {
-    using P = pack<T>;
-    using V = typename P::type;
-    V most = -(V(*reinterpret_cast<const typename P::memory*>(bound)) -
-               V(*reinterpret_cast<const typename P::memory*>(moved)));
-    for (index_t g = P::lanes; g < count; g += P::lanes) {
-        const V next = -(V(*reinterpret_cast<const typename P::memory*>(bound + g)) -
-                         V(*reinterpret_cast<const typename P::memory*>(moved + g)));
-        most = most > next ? most : next;
-    }
-    spread_largest<T>(most, std::make_integer_sequence<int, P::lanes>{});
-    return -most[0];
-}
-
-/// values_j <- sqrt(max(0, values_j)) * (1 - 4 epsilon): distances from their squares, never above them. `count` is a multiple of
-/// panel_width.
-template <class T>
-PROTONCE_KERNEL_TARGET __attribute__((noinline)) void lower_roots(T* values, index_t count) {
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void lower_distances(const T* base, const T* score, index_t count,
+                                                                      T* out) {
     using P = pack<T>;
     using V = typename P::type;
     for (index_t j = 0; j < count; j += P::lanes) {
-        auto* at = reinterpret_cast<typename P::memory*>(values + j);
-        V v = *at;
+        V v = V(*reinterpret_cast<const typename P::memory*>(base + j)) -
+              T(2) * V(*reinterpret_cast<const typename P::memory*>(score + j));
         v = v > V{} ? v : V{};
 #if defined(__x86_64__) && PROTONCE_KERNEL_BYTES == 32
         if constexpr (sizeof(T) == 4) {
@@ -211,12 +222,24 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) void lower_roots(T* values, ind
         } else {
             v = __builtin_ia32_sqrtpd(v);
         }
+#elif defined(__x86_64__) && defined(__clang__)
+        if constexpr (sizeof(T) == 4) {
+            v = __builtin_ia32_sqrtps512(v, 4);
+        } else {
+            v = __builtin_ia32_sqrtpd512(v, 4);
+        }
+#elif defined(__x86_64__)
+        if constexpr (sizeof(T) == 4) {
+            v = __builtin_ia32_sqrtps512_mask(v, v, -1, 4); // 4: the rounding that is set
+        } else {
+            v = __builtin_ia32_sqrtpd512_mask(v, v, -1, 4);
+        }
 #else
         for (int l = 0; l < P::lanes; ++l) {
             v[l] = std::sqrt(v[l]);
         }
 #endif
-        *at = v * (1 - 4 * std::numeric_limits<T>::epsilon());
+        *reinterpret_cast<typename P::memory*>(out + j) = v * (1 - 4 * std::numeric_limits<T>::epsilon());
     }
 }
 
@@ -247,9 +270,4 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) double squared_norm(const T* x,
         out += static_cast<double>(x[j]) * static_cast<double>(x[j]);
     }
     return out;
-}
-
-template <class T>
-nearest_kernels<T> nearest_table() {
-    return {&scan_panels<T>, &pair_scores<T>, &groups_within<T>, &least_bound<T>, &lower_roots<T>, &squared_norm<T>};
 }

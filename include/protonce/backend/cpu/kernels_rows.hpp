@@ -6,10 +6,15 @@
 /// up, so that results are the same on every instruction set.
 namespace protonce::inline v0::detail::cpu {
 
+/// Columns that add_rows() takes at most.
+inline constexpr int row_sum_columns = 64;
+
 template <class T>
 struct row_kernels {
     void (*centre_row)(const T* from, const double* mean, double scale, index_t cols, T* to);
-    void (*add_row)(const T* x, index_t cols, double* sum);
+    void (*centre_row_narrow)(const T* from, const T* mean, T scale, index_t cols, T* to);
+    void (*add_rows)(const T* x, index_t stride, const index_t* list, index_t count, index_t cols, double* sum);
+    bool (*on_grid)(const T* x, index_t count, double top);
     void (*add_to_range)(const T* x, index_t cols, double* sum, T* least, T* most);
     bool (*all_finite)(const T* x, index_t count);
 };
@@ -46,7 +51,7 @@ template <class T>
 row_kernels<T> kernels_for_rows(instruction_set wanted) {
     [[maybe_unused]] const instruction_set use = (std::min)(wanted, widest_instruction_set());
 #if defined(__x86_64__) && defined(__GNUC__)
-    if (use == instruction_set::avx512) {
+    if (use >= instruction_set::avx512) {
         return avx512::template row_table<T>();
     }
     if (use == instruction_set::avx2) {

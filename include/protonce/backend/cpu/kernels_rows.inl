@@ -22,23 +22,60 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) void centre_row(const T* from, 
     }
 }
 
-/// sum_j += x_j in double.
+/// to_j = (from_j - mean_j) * scale, for a mean that T holds and a power of two: rounded once too.
 template <class T>
-PROTONCE_KERNEL_TARGET __attribute__((noinline)) void add_row(const T* x, index_t cols, double* sum) {
-    constexpr int lanes = pack<double>::lanes;
-    typedef T narrow __attribute__((vector_size(lanes * sizeof(T))));
-    typedef double wide __attribute__((vector_size(lanes * sizeof(double))));
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void centre_row_narrow(const T* from, const T* mean, T scale,
+                                                                        index_t cols, T* to) {
+    using P = pack<T>;
+    using V = typename P::type;
     index_t j = 0;
-    for (; j + lanes <= cols; j += lanes) {
-        narrow value;
-        wide total;
-        __builtin_memcpy(&value, x + j, sizeof(value));
-        __builtin_memcpy(&total, sum + j, sizeof(total));
-        total += __builtin_convertvector(value, wide);
-        __builtin_memcpy(sum + j, &total, sizeof(total));
+    for (; j + P::lanes <= cols; j += P::lanes) {
+        const V x = *reinterpret_cast<const typename P::memory*>(from + j);
+        const V m = *reinterpret_cast<const typename P::memory*>(mean + j);
+        *reinterpret_cast<typename P::memory*>(to + j) = (x - m) * scale;
     }
     for (; j < cols; ++j) {
-        sum[j] += static_cast<double>(x[j]);
+        to[j] = (from[j] - mean[j]) * scale;
+    }
+}
+
+/// sum_j = sum of x_ij over listed rows i, in that order, in double; `cols` is at most row_sum_columns. Sums stay in registers. reads
+/// count * cols values, bound by memory
+template <class T>
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void add_rows(const T* x, index_t stride, const index_t* list,
+                                                               index_t count, index_t cols, double* sum) {
+    constexpr int lanes = pack<double>::lanes;
+    constexpr int n = row_sum_columns / lanes < 8 ? row_sum_columns / lanes : 8; // vectors side by side
+    typedef T narrow __attribute__((vector_size(lanes * sizeof(T))));
+    typedef double wide __attribute__((vector_size(lanes * sizeof(double))));
+    constexpr index_t ahead = 8;
+    index_t j = 0;
+    for (; j + n * lanes <= cols; j += n * lanes) {
+        wide total[n] = {};
+        for (index_t i = 0; i < count; ++i) {
+            const T* row = x + list[i] * stride + j;
+            if (i + ahead < count) {
+                const char* next = reinterpret_cast<const char*>(x + list[i + ahead] * stride + j);
+#pragma GCC unroll 4
+                for (index_t c = 0; c < static_cast<index_t>(n * lanes * sizeof(T)); c += 64) {
+                    __builtin_prefetch(next + c);
+                }
+            }
+#pragma GCC unroll 8
+            for (int v = 0; v < n; ++v) {
+                narrow value;
+                __builtin_memcpy(&value, row + v * lanes, sizeof(value));
+                total[v] += __builtin_convertvector(value, wide);
+            }
+        }
+        __builtin_memcpy(sum + j, total, sizeof(total));
+    }
+    for (; j < cols; ++j) {
+        double total = 0;
+        for (index_t i = 0; i < count; ++i) {
+            total += static_cast<double>(x[list[i] * stride + j]);
+        }
+        sum[j] = total;
     }
 }
 
@@ -78,8 +115,8 @@ template <class T>
 PROTONCE_KERNEL_TARGET __attribute__((noinline)) bool all_finite(const T* x, index_t count) {
     using P = pack<T>;
     using I = typename P::integer;
-    constexpr lane_int<T> exponent = sizeof(T) == 4 ? static_cast<lane_int<T>>(0x7f800000)
-                                                    : static_cast<lane_int<T>>(0x7ff0000000000000);
+    constexpr lane_int<T> exponent =
+        sizeof(T) == 4 ? static_cast<lane_int<T>>(0x7f800000) : static_cast<lane_int<T>>(0x7ff0000000000000);
     I bad = {};
     index_t j = 0;
     for (; j + P::lanes <= count; j += P::lanes) {
@@ -98,7 +135,32 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) bool all_finite(const T* x, ind
     return finite;
 }
 
+/// Is every value a multiple of the spacing that doubles near `top` have?
+template <class T>
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) bool on_grid(const T* x, index_t count, double top) {
+    constexpr int lanes = pack<double>::lanes;
+    typedef T narrow __attribute__((vector_size(lanes * sizeof(T))));
+    typedef double wide __attribute__((vector_size(lanes * sizeof(double))));
+    typename pack<double>::integer off = {};
+    index_t j = 0;
+    for (; j + lanes <= count; j += lanes) {
+        narrow value;
+        __builtin_memcpy(&value, x + j, sizeof(value));
+        const wide v = __builtin_convertvector(value, wide);
+        off |= reinterpret_cast<typename pack<double>::integer>((v + top) - top != v);
+    }
+    bool all = true;
+    for (int l = 0; l < lanes; ++l) {
+        all = all && off[l] == 0;
+    }
+    for (; j < count; ++j) {
+        const double v = static_cast<double>(x[j]);
+        all = all && (v + top) - top == v;
+    }
+    return all;
+}
+
 template <class T>
 row_kernels<T> row_table() {
-    return {&centre_row<T>, &add_row<T>, &add_to_range<T>, &all_finite<T>};
+    return {&centre_row<T>, &centre_row_narrow<T>, &add_rows<T>, &on_grid<T>, &add_to_range<T>, &all_finite<T>};
 }

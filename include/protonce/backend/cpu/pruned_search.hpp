@@ -1,19 +1,32 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <protonce/backend/cpu/projection.hpp>
-#include <protonce/core/check.hpp>
+#include <protonce/backend/cpu/centroid_groups.hpp>
+#include <protonce/backend/cpu/kept_distances.hpp>
+#include <protonce/backend/cpu/score_filter.hpp>
+#include <protonce/core/search_report.hpp>
 
 #include <optional>
 #include <utility>
-#include <vector>
 
 namespace protonce::inline v0::detail::cpu {
 
+template <class T, class Threads>
+class pruned_search;
+
+/// Memory of the search in use. A backend has one; an index that takes it over makes the one before forget, which costs that one time.
+template <class T, class Threads>
+struct search_memory {
+    explicit search_memory(std::pmr::memory_resource* resource) : memory(resource) {}
+    workspace<host> memory;
+    pruned_search<T, Threads>* holder = nullptr;
+};
+
 /// Nearest centroids without most of the distances, with the labels of the full computation to the last bit.
 ///
-/// score(i, k) = x.c - ||c||^2 / 2 is computed by one chain of multiply-adds, as everywhere in this backend; the largest wins, the
-/// lowest number among equals. Three bounds say which chains need not be computed, each widened by what rounding can do:
-///  - projected rows and centroids give an upper bound of each score from few columns (projection.hpp);
+/// chain(i, k) = x.c - ||c||^2 / 2 is computed by one chain of multiply-adds, as everywhere in this backend; the largest wins, the
+/// lowest number among equals. Bounds say which chains need not be computed, each widened by what rounding can do:
+///  - a cheap upper bound of each score (score_filter.hpp), then the score itself in any order of summation; the chain only where two
+///    scores are closer than rounding;
 ///  - each row keeps a lower bound of its distance to every group of centroids but its own one's, less what the group has moved since
 ///    (Yinyang K-means; Ding et al., ICML 2015);
 ///  - and one to all centroids but its own (Hamerly, SDM 2010).
@@ -22,216 +35,209 @@ class pruned_search {
     static constexpr int W = panel_width<T>;
     static constexpr T none = (std::numeric_limits<T>::max)();
     static constexpr T eps = std::numeric_limits<T>::epsilon();
+    // Larger norms would overflow in squares.
+    static constexpr double most_norm = 1e15;
+    // Upper and lower bound, label.
+    static constexpr index_t row_bytes = 2 * sizeof(T) + sizeof(label_t);
+    // Candidates that are collected before their scores are computed.
+    static constexpr index_t candidate_batch = 1024;
 
-public:
-    struct statistics {
-        index_t columns = 0; // of the projection, or 0
-        index_t groups = 0;  // bounds kept for each row
-        double scanned = 0;  // pairs of row and centroid bounded by the projection
-        double full = 0;     // full distances computed
+    struct state {
+        state(search_memory<T, Threads>& owner, workspace<host>& scratch, const thread_team<Threads>& team,
+              const kernel_table<T>& kernel, const nearest_kernels<T>& nearest, const row_codes<T, Threads>& codes)
+            : scope(owner.memory), filter(scratch, team, kernel, nearest, codes) {}
+
+        workspace<host>::scope scope;
+        score_filter<T, Threads> filter;
+        centroid_groups<T, Threads> groups{};
+        index_t clusters = 0;
+        bool has_labels = false;
+        bool keeps_groups = false;
+        int in_vain = 0;              // searches that took about as long as computing every score
+        vector_view<T> upper{};       // (N,) of the distance to the own centroid
+        vector_view<T> lower{};       // (N,) of the distance to any other, plus moved_most then
+        vector_view<label_t> label{}; // (N,)
+        vector_view<T> bound{};       // (blocks, groups, rows of a block) of distances, plus moved then
     };
 
-    pruned_search(workspace<host>& memory, workspace<host>& scratch, const thread_team<Threads>& team,
+    // Scratch of one worker: of the rows of a block, but for what says otherwise.
+    struct worker {
+        vector_view<T> threshold, base, best, first_best, radius, least, factor;
+        vector_view<T> top, root, listed_base; // by place in `list`
+        vector_view<T> tops;                   // (groups, rows)
+        vector_view<T> score, y;
+        vector_view<double> exact, loose; // what a score, and a bound of one, may be off by
+        vector_view<label_t> label, first_label;
+        vector_view<lane_int<T>> group;
+        vector_view<std::int32_t> offset, active, chunk, list;
+        matrix_view<T> rows; // centred
+        panel_scan<T> job;
+        vector_view<candidate<T>> found, waiting;
+        index_t chunks = 0;
+        index_t waits = 0;
+        double scanned = 0;
+        double full = 0;
+    };
+
+public:
+    pruned_search(search_memory<T, Threads>& memory, workspace<host>& scratch, const thread_team<Threads>& team,
                   const kernel_table<T>& kernel, const nearest_kernels<T>& nearest, index_t budget)
         : memory_(memory), scratch_(scratch), team_(team), kernel_(kernel), nearest_(nearest), budget_(budget) {}
+    pruned_search(const pruned_search&) = delete;
+    pruned_search& operator=(const pruned_search&) = delete;
+    ~pruned_search() { drop(); }
 
+    /// Labels and bounds of earlier searches; what belongs to the rows alone stays.
     void forget() {
-        state_.reset();
+        if (state_) {
+            state_->has_labels = false;
+        }
         refused_ = 0;
     }
+    /// For what no search does without?
+    bool has_room(index_t rows) const { return budget_ >= rows * (row_bytes + static_cast<index_t>(sizeof(T))); }
+    /// Norms and codes of the rows, computed when first asked for.
+    const row_codes<T, Threads>& codes(const centred_rows<T, Threads>& rows) {
+        if (!codes_) {
+            if (memory_.holder != nullptr) {
+                memory_.holder->drop();
+            }
+            memory_.holder = this;
+            codes_.emplace(memory_.memory, scratch_, team_, nearest_, rows, budget_ / 2);
+        }
+        return *codes_;
+    }
+    /// Where distances to that many candidates can be kept; null if that takes too much.
+    kept_distances<T>* keep(const centred_rows<T, Threads>& rows, index_t candidates) {
+        codes(rows);
+        if (!kept_ && kept_distances<T>::bytes(rows.rows(), candidates) <= budget_ / 2) {
+            state_.reset();
+            kept_.emplace(memory_.memory, rows.rows(), rows.cols(), candidates);
+        }
+        return kept();
+    }
+    kept_distances<T>* kept() { return kept_ ? &*kept_ : nullptr; }
+    /// Are more searches to come, so that bounds pay?
+    void expect_more(bool more) { expects_more_ = more; }
 
     /// Labels of all rows, or false if computing every score is expected to take less time.
-    bool assign(matrix_view<const T> rows, matrix_view<const T> centroids, vector_view<const T> half_norm,
+    bool assign(const centred_rows<T, Threads>& rows, matrix_view<const T> centroids, vector_view<const T> half_norm,
                 vector_view<label_t> assignment) {
-        if (refused_ == centroids.rows() || !is_worth_trying(rows, centroids)) {
+        report_ = {};
+        const bool is_worth_trying = centroids.rows() >= 4 * W && rows.rows() >= 4 * centroids.rows() &&
+                                     rows.cols() >= 2 && has_room(rows.rows());
+        if (!is_worth_trying || refused_ == centroids.rows()) {
             return false;
         }
         double largest = 0;
         for (index_t k = 0; k < centroids.rows(); ++k) {
             const double norm = nearest_.squared_norm(centroids.row(k).data(), centroids.cols());
-            if (!(norm < 1e30)) {
+            if (!(norm < most_norm * most_norm)) {
                 forget();
                 return false;
             }
             largest = (std::max)(largest, norm);
         }
         largest_norm_ = std::sqrt(largest) * (1 + 1e-12);
-        if (!state_ || state_->centroids.rows() != centroids.rows()) {
-            state_.reset();
-            state_.emplace(memory_);
-            if (!set_up(rows, centroids, half_norm)) {
-                forget();
-                refused_ = centroids.rows();
-                return false;
-            }
-        } else {
-            move(centroids);
+        if (!prepare(rows, centroids, half_norm)) {
+            refused_ = centroids.rows();
+            return false;
         }
-        std::copy(centroids.data(), centroids.data() + centroids.rows() * centroids.cols(), state_->centroids.data());
-        run(rows, half_norm);
-        std::copy(state_->label.begin(), state_->label.end(), assignment.begin());
+        run(rows, half_norm, assignment);
         return true;
     }
 
-    const statistics& last() const { return last_; }
+    /// Of the last search.
+    const search_report& report() const { return report_; }
 
 private:
-    struct state {
-        explicit state(workspace<host>& memory) : scope(memory) {}
-
-        typename workspace<host>::scope scope;
-        index_t columns = 0; // p, coordinates kept
-        index_t depth = 0;   // p + 1, or C where all are kept
-        index_t panels_per_group = 1;
-        index_t groups = 0;
-        index_t padded_groups = 0; // a multiple of panel_width
-        bool has_labels = false;
-        bool keeps_groups = false;
-        T moved_most{};                    // sum over iterations of the largest move of any centroid
-        matrix_view<T> axes{};             // (C, b)
-        matrix_view<T> projected{};        // (N, depth)
-        vector_view<T> norm2{};            // (N,)
-        vector_view<T> upper{};            // (N,) of the distance to the own centroid
-        vector_view<T> lower{};            // (N,) of the distance to any other, plus moved_most then
-        vector_view<label_t> label{};      // (N,)
-        matrix_view<T> bound{};            // (N, padded_groups) of distances, plus moved then
-        matrix_view<T> centroids{};        // (K, C) of the last call
-        vector_view<std::int32_t> order{}; // centroid of each slot, -1 for none
-        vector_view<std::int32_t> group{}; // of each centroid
-        vector_view<T> drift{};            // (K,) in the last step
-        vector_view<T> moved{};            // (padded_groups,) sum over iterations of the largest move within the group
-    };
-
-    // Rows in one task. The lists of rows by group are that long at most.
-    static constexpr index_t search_rows = 480;
-    // Directions that are looked for.
-    static constexpr index_t most_columns = 64;
-    // Candidates that are collected before their scores are computed.
-    static constexpr index_t candidate_batch = 1024;
-
     static T round_up_value(double v) { return static_cast<T>(v + std::abs(v) * static_cast<double>(eps)); }
     static T round_down_value(double v) { return static_cast<T>(v - std::abs(v) * static_cast<double>(eps)); }
 
-    static bool is_worth_trying(matrix_view<const T> rows, matrix_view<const T> centroids) {
-        return centroids.rows() >= 4 * W && rows.rows() >= 4 * centroids.rows() && rows.cols() >= 2;
-    }
-
-    // What a chain may be off by, for a row of that norm and any centroid.
-    double exact_slack(index_t cols, double norm) const {
-        return chain_rounding<T>(cols + 8) * (norm * largest_norm_ + largest_norm_ * largest_norm_ + norm * norm) +
-               1e-30;
-    }
-    // What the projected score may fall short of the exact one.
-    double projected_slack(index_t cols, double norm) const {
-        const double p = static_cast<double>(state_->columns);
-        const double rotation = state_->depth == cols ? 0.0 : 3 * chain_rounding<T>(cols) * std::sqrt(p);
-        return (chain_rounding<T>(state_->depth + 16) + rotation) *
-                   (norm * largest_norm_ + largest_norm_ * largest_norm_ + norm * norm) +
-               1e-30;
-    }
-
-    // One row projected to `depth` values; y holds its coordinates.
-    void store_projection(const T* y, double norm2, index_t cols, T* out) const {
-        double kept = 0;
-        for (index_t j = 0; j < state_->columns; ++j) {
-            out[j] = y[j];
-            kept += static_cast<double>(y[j]) * static_cast<double>(y[j]);
+    void drop() {
+        if (memory_.holder == this) {
+            memory_.holder = nullptr;
         }
-        const double inflate = 3 * chain_rounding<T>(cols) * std::sqrt(static_cast<double>(state_->columns)) * norm2;
-        out[state_->columns] = round_up_value(std::sqrt((std::max)(0.0, norm2 - kept) + inflate));
+        state_.reset();
+        kept_.reset();
+        codes_.reset();
     }
 
-    // visit(i, coordinates of row i in the axes), in parallel.
-    template <class Visit>
-    void project(matrix_view<const T> rows, index_t columns, const Visit& visit) {
-        const index_t b = round_up(columns, W);
-        typename workspace<host>::scope scope(scratch_);
-        const int workers = team_.workers();
-        auto y = scope.template matrix<T>(workers, most_tile_rows * b);
-        team_.for_each(ceil_div(rows.rows(), task_rows), workers, [&](index_t task, int worker) {
-            const index_t last = (std::min)(rows.rows(), (task + 1) * task_rows);
-            T* out = y.row(worker).data();
-            for (index_t i = task * task_rows; i < last; i += kernel_.rows) {
-                const tile_rows<T> tile(rows, i, kernel_.rows);
-                for (index_t j = 0; j < b; j += W) {
-                    kernel_.tile_product(tile.at, state_->axes.data() + j, state_->axes.cols(), rows.cols(), out + j, b,
-                                         false);
-                }
-                for (index_t r = 0; r < kernel_.rows && i + r < last; ++r) {
-                    visit(i + r, out + r * b);
-                }
+    /// Everything that a search needs; false if there is not enough memory or nothing to gain.
+    bool prepare(const centred_rows<T, Threads>& rows, matrix_view<const T> centroids, vector_view<const T> half_norm) {
+        if (state_ && state_->clusters == centroids.rows() && state_->has_labels) {
+            state_->groups.move(team_, kernel_, centroids);
+            return true;
+        }
+        if (!state_ || state_->clusters != centroids.rows()) {
+            const index_t N = rows.rows();
+            state_.reset();
+            kept_.reset();
+            const auto& coded = codes(rows);
+            state_.emplace(memory_, scratch_, team_, kernel_, nearest_, coded);
+            state_->clusters = centroids.rows();
+            const index_t rest = budget_ - coded.bytes() - N * row_bytes;
+            if (rest > 0) {
+                state_->filter.choose(state_->scope, rows, centroids, half_norm, rest);
             }
-        });
-    }
-
-    bool set_up(matrix_view<const T> rows, matrix_view<const T> centroids, vector_view<const T> half_norm) {
+            // The bounds of a single search are not worth their price where they cost as much as the scores.
+            if (rest <= 0 || (state_->filter.kind() == filter_kind::full && !expects_more_)) {
+                state_.reset();
+                return false;
+            }
+            state_->upper = state_->scope.template vector<T>(N);
+            state_->lower = state_->scope.template vector<T>(N);
+            state_->label = state_->scope.template vector<label_t>(N);
+        }
         state& s = *state_;
-        const index_t N = rows.rows();
-        const index_t C = rows.cols();
-        const index_t K = centroids.rows();
-        if (C <= 24) {
-            s.columns = C;
-            s.depth = C;
-        } else {
-            const index_t b = (std::min)(most_columns, C / 2 / W * W);
-            if (b < W) {
-                return false;
-            }
-            const index_t S = (std::min<index_t>)(N, 1024);
-            s.axes = s.scope.template matrix<T>(C, b);
-            {
-                typename workspace<host>::scope scope(scratch_);
-                auto sample = scope.template matrix<T>(S, C);
-                for (index_t i = 0; i < S; ++i) {
-                    const auto row = rows.row(i * N / S);
-                    std::copy(row.begin(), row.end(), sample.row(i).begin());
-                }
-                principal_axes<T>(scratch_, team_, kernel_, sample, s.axes);
-            }
-            s.columns = choose_columns(rows, centroids, half_norm);
-            s.depth = s.columns + 1;
-            if (s.columns == 0) {
-                return false;
-            }
+        s.in_vain = 0;
+        s.groups.form(s.scope, scratch_, kernel_, centroids, most_groups(rows.rows()));
+        const index_t bounds = ceil_div(rows.rows(), rows.block_rows()) * rows.block_rows() * s.groups.count();
+        s.keeps_groups = expects_more_ && bounds * static_cast<index_t>(sizeof(T)) <= left(rows.rows());
+        if (s.keeps_groups && s.bound.empty()) {
+            s.bound = s.scope.template vector<T>(bounds);
         }
-        s.norm2 = s.scope.template vector<T>(N);
-        s.upper = s.scope.template vector<T>(N);
-        s.lower = s.scope.template vector<T>(N);
-        s.label = s.scope.template vector<label_t>(N);
-        s.centroids = s.scope.template matrix<T>(K, C);
-        s.drift = s.scope.template vector<T>(K);
-        std::fill(s.drift.begin(), s.drift.end(), T(0));
-        team_.for_each(ceil_div(N, task_rows), [&](index_t task) {
-            const index_t last = (std::min)(N, (task + 1) * task_rows);
-            for (index_t i = task * task_rows; i < last; ++i) {
-                s.norm2[i] = round_up_value(nearest_.squared_norm(rows.row(i).data(), C));
-            }
-        });
-        if (s.depth == C) {
-            s.projected = matrix_view<T>(const_cast<T*>(rows.data()), N, C, rows.stride());
-        } else {
-            s.projected = s.scope.template matrix<T>(N, s.depth);
-            project(rows, s.columns, [&](index_t i, const T* y) {
-                store_projection(y, static_cast<double>(s.norm2[i]), C, s.projected.row(i).data());
-            });
-        }
-        group_centroids(centroids, N);
         return true;
     }
 
-#include <protonce/backend/cpu/pruned_search_run.inl>
-#include <protonce/backend/cpu/pruned_search_setup.inl>
+    // Bytes that the budget leaves for bounds by group.
+    index_t left(index_t rows) const { return budget_ - codes_->bytes() - state_->filter.bytes() - rows * row_bytes; }
+    index_t most_groups(index_t rows) const {
+        const index_t affordable = left(rows) / (rows * static_cast<index_t>(sizeof(T)));
+        return affordable >= 8 ? (std::min<index_t>)(affordable, 1024) : 1024;
+    }
 
-    workspace<host>& memory_;
+    /// Did the last search take less than computing every score would have?
+    void judge(index_t rows, index_t clusters, double scanned, double full) {
+        state& s = *state_;
+        const double n = static_cast<double>(rows);
+        const double brute = n * static_cast<double>(ceil_div(clusters, W)) * s.filter.full_cost();
+        const double spent = scanned / W * s.filter.panel_cost() + full * s.filter.dot_cost() +
+                             n * (40 + static_cast<double>(report_.groups));
+        s.in_vain = spent > 0.97 * brute ? s.in_vain + 1 : 0;
+        if (s.in_vain > 2) {
+            state_.reset();
+            refused_ = clusters;
+        }
+    }
+
+#include <protonce/backend/cpu/pruned_search_run.inl>
+#include <protonce/backend/cpu/pruned_search_settle.inl>
+
+    search_memory<T, Threads>& memory_;
     workspace<host>& scratch_;
     const thread_team<Threads>& team_;
     const kernel_table<T>& kernel_;
     const nearest_kernels<T>& nearest_;
     index_t budget_;
+    bool expects_more_ = false;
     double largest_norm_ = 0;
     index_t refused_ = 0;
+    std::optional<row_codes<T, Threads>> codes_;
+    // One above the other in memory.
+    std::optional<kept_distances<T>> kept_;
     std::optional<state> state_;
-    statistics last_;
+    search_report report_;
 };
 
 } // namespace protonce::inline v0::detail::cpu

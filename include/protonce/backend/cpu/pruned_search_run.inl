@@ -1,396 +1,370 @@
 // SPDX-License-Identifier: MIT
-// Part of the class pruned_search: one assignment.
+// Part of the class pruned_search: one search.
 
-    // Scratch of one worker.
-    struct bench {
-        vector_view<T> threshold, base, best, first_best, radius, least, top, root, score, tops;
-        vector_view<label_t> label, first_label;
-        matrix_view<std::int32_t> list; // (groups, search_rows)
-        vector_view<std::int32_t> length, active, hits;
-        vector_view<candidate<T>> found, waiting;
-        index_t waits = 0;
-        double scanned = 0;
-        double full = 0;
-    };
+    using packed_centroids = typename score_filter<T, Threads>::packed;
 
-    void run(matrix_view<const T> rows, vector_view<const T> half_norm) {
+    void run(const centred_rows<T, Threads>& rows, vector_view<const T> half_norm, vector_view<label_t> assignment) {
         state& s = *state_;
-        const index_t C = rows.cols();
         const index_t N = rows.rows();
-        const index_t slots = s.order.size();
-        const index_t unit = W * s.panels_per_group;
-        typename workspace<host>::scope scope(scratch_);
-        auto projected = scope.template matrix<T>(s.depth == C ? 0 : s.centroids.rows(), s.depth);
-        auto packed = scope.template vector<T>(slots * s.depth);
-        auto half = scope.template vector<T>(slots);
-        if (s.depth != C) {
-            project(s.centroids, s.columns, [&](index_t k, const T* y) {
-                store_projection(y, nearest_.squared_norm(s.centroids.row(k).data(), C), C, projected.row(k).data());
-            });
-        }
-        const matrix_view<const T> short_rows = s.depth == C ? s.centroids : projected;
-        team_.for_each(slots / W, [&](index_t panel) {
-            pack_panel<T>(
-                s.depth,
-                [&](int w) -> const T* {
-                    const std::int32_t k = s.order[panel * W + w];
-                    half[panel * W + w] = k < 0 ? none : half_norm[k];
-                    return k < 0 ? nullptr : short_rows.row(k).data();
-                },
-                packed.data() + panel * W * s.depth);
-        });
+        const index_t block = rows.block_rows();
+        const index_t width = s.groups.width();
+        workspace<host>::scope scope(scratch_);
+        const auto packed = s.filter.pack(scope, s.groups.centroids(), half_norm, s.groups.order(), largest_norm_);
         const int workers = team_.workers();
-        std::vector<bench> benches(static_cast<std::size_t>(workers));
-        for (bench& w : benches) {
-            for (auto* v : {&w.threshold, &w.base, &w.best, &w.first_best, &w.radius, &w.least, &w.top, &w.root}) {
-                *v = scope.template vector<T>(search_rows + W);
+        auto bench = scope.template vector<worker>(workers);
+        for (worker& w : bench) {
+            w = worker{};
+            for (auto* v : {&w.threshold, &w.base, &w.best, &w.first_best, &w.radius, &w.least, &w.factor, &w.top, &w.root,
+                            &w.listed_base}) {
+                *v = scope.template vector<T>(block + 2 * W);
+                std::fill(v->begin(), v->end(), T(0));
             }
-            w.score = scope.template vector<T>(most_tile_rows * unit);
-            w.tops = scope.template vector<T>(s.has_labels ? 0 : search_rows * s.padded_groups);
-            w.label = scope.template vector<label_t>(search_rows);
-            w.first_label = scope.template vector<label_t>(search_rows);
-            w.list = scope.template matrix<std::int32_t>(s.groups, search_rows);
-            w.length = scope.template vector<std::int32_t>(s.groups);
-            w.active = scope.template vector<std::int32_t>(search_rows);
-            w.hits = scope.template vector<std::int32_t>(s.padded_groups);
-            w.found = scope.template vector<candidate<T>>(search_rows * unit);
-            w.waiting = scope.template vector<candidate<T>>(search_rows * unit + candidate_batch);
+            w.tops = scope.template vector<T>(s.has_labels ? 0 : block * s.groups.count());
+            w.score = scope.template vector<T>(most_tile_rows * width);
+            w.exact = scope.template vector<double>(block);
+            w.loose = scope.template vector<double>(block);
+            w.label = scope.template vector<label_t>(block);
+            w.first_label = scope.template vector<label_t>(block);
+            w.group = scope.template vector<lane_int<T>>(block);
+            w.offset = scope.template vector<std::int32_t>(block);
+            w.active = scope.template vector<std::int32_t>(block);
+            w.chunk = scope.template vector<std::int32_t>(block / W);
+            w.list = scope.template vector<std::int32_t>(block);
+            w.rows = matrix_view<T>(scope.template vector<T>(block * rows.block_stride()).data(), block, rows.cols(),
+                                    rows.block_stride());
+            w.found = scope.template vector<candidate<T>>(block * width);
+            w.waiting = scope.template vector<candidate<T>>(block * width + candidate_batch);
         }
-        team_.for_each(ceil_div(N, search_rows), workers, [&](index_t task, int worker) {
-            const index_t first = task * search_rows;
-            search(rows, half_norm, packed, half, first, (std::min)(N - first, search_rows),
-                   benches[static_cast<std::size_t>(worker)]);
+        team_.for_each(ceil_div(N, block), workers, [&](index_t task, int w) {
+            search(rows, half_norm, packed, task * block, (std::min)(N - task * block, block), bench[w]);
         });
         s.has_labels = true;
-        last_ = {s.depth == C ? C : s.columns, s.keeps_groups ? s.groups : 0, 0, 0};
-        for (const bench& w : benches) {
-            last_.scanned += w.scanned;
-            last_.full += w.full;
+        std::copy(s.label.begin(), s.label.end(), assignment.begin());
+        double scanned = 0;
+        double full = 0;
+        for (const worker& w : bench) {
+            scanned += w.scanned;
+            full += w.full;
         }
+        constexpr std::string_view names[] = {"bounds", "projected", "coded"};
+        const double pairs = static_cast<double>(N) * static_cast<double>(s.clusters);
+        report_.method = names[static_cast<int>(s.filter.kind())];
+        report_.columns = s.filter.columns();
+        report_.groups = s.keeps_groups ? s.groups.count() : 0;
+        report_.bounded_share = s.filter.kind() == filter_kind::full ? 0 : scanned / pairs;
+        report_.full_share = (full + (s.filter.kind() == filter_kind::full ? scanned : 0)) / pairs;
+        report_.bytes = codes_->bytes() + s.filter.bytes() + N * row_bytes +
+                        s.bound.size() * static_cast<index_t>(sizeof(T));
+        judge(N, s.clusters, scanned, full);
     }
 
-    // Rows [first, first + count).
-    void search(matrix_view<const T> rows, vector_view<const T> half_norm, vector_view<const T> packed,
-                vector_view<const T> half, index_t first, index_t count, bench& w) {
+    // Rows [first, first + count), one block.
+    void search(const centred_rows<T, Threads>& rows, vector_view<const T> half_norm, const packed_centroids& packed,
+                index_t first, index_t count, worker& w) {
         state& s = *state_;
-        const bool is_first = !s.has_labels;
-        const auto norm_of = [&](index_t r) { return std::sqrt(static_cast<double>(s.norm2[first + r])); };
-        const auto exact = [&](index_t r) { return exact_slack(rows.cols(), norm_of(r)); };
-        const auto projected = [&](index_t r) { return projected_slack(rows.cols(), norm_of(r)); };
-        const auto radius = [&](index_t r) {
-            return round_up_value(std::sqrt((std::max)(0.0, static_cast<double>(s.norm2[first + r]) -
-                                                                2 * static_cast<double>(w.best[r]) + 2 * exact(r))));
-        };
-        std::fill(w.length.begin(), w.length.end(), 0);
-        index_t active = 0;
-        for (index_t r = 0; r < count; ++r) {
-            const index_t i = first + r;
-            if (!(s.norm2[i] < T(1e30))) {
-                search_all(rows, half_norm, i);
-                continue;
-            }
-            w.least[r] = -none;
-            if (!is_first) {
-                const T up = (s.upper[i] + s.drift[s.label[i]]) * (1 + 2 * eps);
-                w.least[r] = s.lower[i] - s.moved_most;
-                if (up < w.least[r]) {
-                    s.upper[i] = up;
-                    continue;
-                }
-                w.label[r] = s.label[i];
-            }
-            w.active[active++] = static_cast<std::int32_t>(r);
-        }
-        if (is_first) {
-            guess(rows, packed, half, first, active, w);
-        }
-        score_own(rows, half_norm, first, active, w);
-        index_t left = 0;
+        T* const bound = s.keeps_groups ? s.bound.data() + first * s.groups.count() : nullptr;
+        index_t active = s.has_labels ? rows_in_doubt(rows, half_norm, bound, first, count, w)
+                                      : all_rows(rows, half_norm, first, count, w);
         for (index_t n = 0; n < active; ++n) {
             const std::int32_t r = w.active[n];
-            const index_t i = first + r;
-            if (!check::is_finite(w.best[r])) {
-                search_all(rows, half_norm, i);
-                continue;
-            }
-            w.radius[r] = radius(r);
-            if (w.radius[r] < w.least[r]) {
-                s.upper[i] = w.radius[r];
-                continue;
-            }
-            const double norm = norm_of(r);
+            const double norm = static_cast<double>(codes_->norm(first + r));
             const double size = norm * norm + norm * largest_norm_ + largest_norm_ * largest_norm_;
-            w.threshold[r] = round_down_value(static_cast<double>(w.best[r]) - exact(r) - projected(r));
-            w.base[r] = round_down_value(norm * norm - 2 * projected(r) - 8 * static_cast<double>(eps) * size);
-            w.least[r] = none;
-            w.first_label[r] = w.label[r];
-            w.first_best[r] = w.best[r];
-            w.active[left++] = r;
+            w.exact[r] = chain_rounding<T>(rows.cols() + 8) * size + 1e-30;
+            w.loose[r] = s.filter.rounding(size) + s.filter.code_slack(first + r, packed);
+            w.base[r] = round_down_value(codes_->low_norm2(first + r) - 2 * w.loose[r] - 8 * static_cast<double>(eps) * size);
+            rows.get(first + r, w.rows.row(r).data());
         }
-        active = left;
-        list_groups(first, active, w);
+        w.job = {};
+        w.job.list = w.list.data();
+        w.job.num_panels = s.groups.panels_per_group();
+        w.job.threshold = w.threshold.data();
+        w.job.top = w.top.data();
+        w.job.found = w.found.data();
+        w.job.score = w.score.data();
+        w.job.rows = w.rows.data();
+        w.job.stride = w.rows.stride();
+        s.filter.prepare(w.job, first, count, packed, w.factor.data(), w.offset.data());
+        if (!s.has_labels) {
+            guess(packed, count, active, w);
+        }
+        score_own(half_norm, active, w);
+        active = keep_open(rows, half_norm, first, active, w);
+        list_chunks(active, w);
+        if (!s.has_labels) {
+            start_bounds(bound, first, count, active, w);
+        }
         w.waits = 0;
-        for (index_t g = 0; g < s.groups; ++g) {
-            if (w.length[g] > 0) {
-                scan(rows, half_norm, packed, half, first, g, w);
+        for (index_t g = 0; g < s.groups.count(); ++g) {
+            const index_t listed = list_rows(bound, g, active, w);
+            if (listed > 0) {
+                scan(half_norm, packed, bound, first, g, listed, w);
             }
         }
-        settle(rows, half_norm, first, w);
+        settle(half_norm, packed, bound, first, w);
+        for (index_t n = 0; n < active; ++n) {
+            // No scan sees the centroid that a row began with.
+            const std::int32_t r = w.active[n];
+            if (w.label[r] != w.first_label[r]) {
+                const double score = static_cast<double>(w.first_best[r]) + w.exact[r];
+                lower_bound(bound, r, w.first_label[r], distance(first + r, score), w);
+            }
+        }
+        if (s.keeps_groups) {
+            refresh_least(bound, w);
+        }
         for (index_t n = 0; n < active; ++n) {
             const std::int32_t r = w.active[n];
             const index_t i = first + r;
             s.label[i] = w.label[r];
-            s.upper[i] = radius(r);
-            const T least = s.keeps_groups
-                                ? nearest_.least_bound(s.bound.row(i).data(), s.moved.data(), s.padded_groups)
-                                : w.least[r];
-            s.lower[i] = least < none / 4 ? (least + s.moved_most) * (1 - 2 * eps) : least;
+            s.upper[i] = radius(i, r, w);
+            s.lower[i] = w.least[r] < none / 4 ? (w.least[r] + s.groups.moved_most()) * (1 - 2 * eps) : w.least[r];
         }
     }
 
-    panel_scan<T> scan_job(vector_view<const T> packed, vector_view<const T> half, index_t first, index_t g,
-                           bench& w) const {
-        const state& s = *state_;
-        const index_t unit = W * s.panels_per_group;
-        return {s.projected.row(first).data(),
-                s.projected.stride(),
-                w.list.row(g).data(),
-                w.length[g],
-                packed.data() + g * unit * s.depth,
-                half.data() + g * unit,
-                s.depth,
-                s.panels_per_group,
-                w.threshold.data(),
-                w.top.data(),
-                w.found.data(),
-                w.score.data()};
-    }
-
-    // Without labels from before: the centroid of the best projected score.
-    void guess(matrix_view<const T> rows, vector_view<const T> packed, vector_view<const T> half, index_t first,
-               index_t active, bench& w) {
-        const state& s = *state_;
-        static_cast<void>(rows);
-        std::fill(w.threshold.begin(), w.threshold.end(), none);
-        for (index_t g = 0; g < s.groups; ++g) {
-            std::copy(w.active.begin(), w.active.begin() + active, w.list.row(g).begin());
-            w.length[g] = static_cast<std::int32_t>(active);
-            nearest_.scan_panels(scan_job(packed, half, first, g, w));
-            for (index_t n = 0; n < active; ++n) {
-                w.tops[w.active[n] * s.padded_groups + g] = w.top[n];
+    // Every row of a first search, but those that are not numbers.
+    index_t all_rows(const centred_rows<T, Threads>& rows, vector_view<const T> half_norm, index_t first, index_t count,
+                     worker& w) {
+        index_t active = 0;
+        for (index_t r = 0; r < count; ++r) {
+            w.least[r] = -none;
+            if (static_cast<double>(codes_->norm(first + r)) < most_norm) {
+                w.active[active++] = static_cast<std::int32_t>(r);
+            } else {
+                search_all(rows, half_norm, first + r, w);
             }
-            w.length[g] = 0;
         }
-        w.scanned += static_cast<double>(active * s.order.size());
-        for (index_t n = 0; n < active; ++n) {
+        return active;
+    }
+
+    // Rows whose own centroid may not be the nearest any more, by what centroids have moved.
+    index_t rows_in_doubt(const centred_rows<T, Threads>& rows, vector_view<const T> half_norm, const T* bound,
+                          index_t first, index_t count, worker& w) {
+        state& s = *state_;
+        const T moved = s.groups.moved_most();
+        const auto drift = s.groups.drift();
+        index_t doubtful = 0;
+        for (index_t r = 0; r < count; ++r) {
+            const index_t i = first + r;
+            const T up = (s.upper[i] + drift[s.label[i]]) * (1 + 2 * eps);
+            w.radius[r] = up;
+            w.least[r] = s.lower[i] - moved;
+            if (up < w.least[r]) {
+                s.upper[i] = up;
+            } else {
+                w.active[doubtful++] = static_cast<std::int32_t>(r);
+            }
+        }
+        if (s.keeps_groups) {
+            list_chunks(doubtful, w);
+            refresh_least(bound, w);
+        }
+        index_t active = 0;
+        for (index_t n = 0; n < doubtful; ++n) {
             const std::int32_t r = w.active[n];
-            const T* tops = w.tops.data() + r * s.padded_groups;
-            const index_t g = std::max_element(tops, tops + s.groups) - tops;
-            w.threshold[r] = tops[g];
-            w.label[r] = 0;
-            w.list(g, w.length[g]++) = r;
+            const index_t i = first + r;
+            if (s.lower[i] == -none) {
+                search_all(rows, half_norm, i, w);
+                continue;
+            }
+            if (w.radius[r] < w.least[r]) {
+                s.upper[i] = w.radius[r];
+                s.lower[i] = (w.least[r] + moved) * (1 - 2 * eps);
+                continue;
+            }
+            w.label[r] = s.label[i];
+            w.active[active++] = r;
         }
-        const index_t unit = W * s.panels_per_group;
-        for (index_t g = 0; g < s.groups; ++g) {
-            if (w.length[g] > 0) {
-                const index_t found = nearest_.scan_panels(scan_job(packed, half, first, g, w));
-                for (index_t n = 0; n < found; ++n) {
-                    w.label[w.found[n].row] = s.order[g * unit + w.found[n].slot];
-                }
-                w.length[g] = 0;
+        return active;
+    }
+
+    // Chunks of panel_width rows that have an active one.
+    void list_chunks(index_t active, worker& w) {
+        index_t chunks = 0;
+        for (index_t n = 0; n < active; ++n) {
+            const std::int32_t chunk = w.active[n] / W;
+            if (chunks == 0 || w.chunk[chunks - 1] != chunk) {
+                w.chunk[chunks++] = chunk;
+            }
+        }
+        w.chunks = chunks;
+    }
+    void refresh_least(const T* bound, worker& w) const {
+        const index_t block = w.rows.rows();
+        for (index_t n = 0; n < w.chunks; ++n) {
+            const index_t r = w.chunk[n] * W;
+            nearest_.least_bounds(bound + r, block, state_->groups.moved().data(), state_->groups.count(),
+                                  w.least.data() + r);
+        }
+    }
+
+    // Row i is at most that far from its own centroid.
+    T radius(index_t i, std::int32_t r, const worker& w) const {
+        const double norm = static_cast<double>(codes_->norm(i));
+        return round_up_value(
+            std::sqrt((std::max)(0.0, norm * norm - 2 * static_cast<double>(w.best[r]) + 2 * w.exact[r])));
+    }
+    // Row i is at least that far from a centroid of at most that score.
+    T distance(index_t i, double score) const {
+        return round_down_value(std::sqrt((std::max)(0.0, codes_->low_norm2(i) - 2 * score)));
+    }
+
+    index_t run_scan(const packed_centroids& packed, index_t g, index_t listed, worker& w) const {
+        w.job.count = listed;
+        w.scanned += static_cast<double>(listed * state_->groups.width());
+        return state_->filter.scan(w.job, g * state_->groups.width(), packed);
+    }
+
+    // Without labels from before: the centroid of the best bound.
+    void guess(const packed_centroids& packed, index_t count, index_t active, worker& w) {
+        const state& s = *state_;
+        const index_t groups = s.groups.count();
+        const index_t block = w.rows.rows();
+        std::fill(w.threshold.begin(), w.threshold.end(), none);
+        std::fill(w.label.begin(), w.label.end(), 0);
+        std::fill(w.tops.begin(), w.tops.end(), T(0));
+        std::copy(w.active.begin(), w.active.begin() + active, w.list.begin());
+        for (index_t g = 0; g < groups; ++g) {
+            run_scan(packed, g, active, w);
+            for (index_t n = 0; n < active; ++n) {
+                w.tops[g * block + w.active[n]] = w.top[n];
+            }
+        }
+        for (index_t r = 0; r < count; r += W) {
+            nearest_.best_groups(w.tops.data() + r, block, groups, w.threshold.data() + r, w.group.data() + r);
+        }
+        for (index_t g = 0; g < groups; ++g) {
+            index_t listed = 0;
+            for (index_t n = 0; n < active; ++n) {
+                w.list[listed] = w.active[n];
+                listed += w.group[w.active[n]] == static_cast<lane_int<T>>(g) ? 1 : 0;
+            }
+            const index_t found = listed > 0 ? run_scan(packed, g, listed, w) : 0;
+            for (index_t n = 0; n < found; ++n) {
+                const std::int32_t k = s.groups.order()[g * s.groups.width() + w.found[n].place];
+                w.label[w.found[n].row] = (std::max)(k, 0);
             }
         }
     }
 
     // Score of each active row with the centroid it has.
-    void score_own(matrix_view<const T> rows, vector_view<const T> half_norm, index_t first, index_t active, bench& w) {
-        for (index_t n = 0; n < active; n += pair_batch) {
-            const T* x[pair_batch];
-            const T* c[pair_batch];
-            T h[pair_batch];
-            T score[pair_batch];
-            for (index_t m = 0; m < pair_batch; ++m) {
-                const std::int32_t r = w.active[(std::min)(n + m, active - 1)];
-                x[m] = rows.row(first + r).data();
-                c[m] = state_->centroids.row(w.label[r]).data();
-                h[m] = half_norm[w.label[r]];
+    void score_own(vector_view<const T> half_norm, index_t active, worker& w) {
+        constexpr index_t batch = 16;
+        for (index_t n = 0; n < active; n += batch) {
+            const T* x[batch];
+            const T* c[batch];
+            T dot[batch];
+            const index_t pairs = (std::min)(batch, active - n);
+            for (index_t m = 0; m < pairs; ++m) {
+                const std::int32_t r = w.active[n + m];
+                x[m] = w.rows.row(r).data();
+                c[m] = state_->groups.centroids().row(w.label[r]).data();
             }
-            nearest_.pair_scores(x, c, h, rows.cols(), score);
-            for (index_t m = 0; m < pair_batch && n + m < active; ++m) {
-                w.best[w.active[n + m]] = score[m];
+            nearest_.dots(x, c, pairs, w.rows.cols(), dot);
+            for (index_t m = 0; m < pairs; ++m) {
+                const std::int32_t r = w.active[n + m];
+                w.best[r] = dot[m] - half_norm[w.label[r]];
             }
         }
         w.full += static_cast<double>(active);
     }
 
-    // Which groups each active row has to look at.
-    void list_groups(index_t first, index_t active, bench& w) {
+    // Rows that are still in doubt with the true distance to their centroid; the others get it. Only theirs is a radius above 0.
+    index_t keep_open(const centred_rows<T, Threads>& rows, vector_view<const T> half_norm, index_t first, index_t active,
+                      worker& w) {
         state& s = *state_;
+        std::fill(w.radius.begin(), w.radius.end(), -none);
+        index_t open = 0;
         for (index_t n = 0; n < active; ++n) {
             const std::int32_t r = w.active[n];
             const index_t i = first + r;
-            if (s.has_labels && s.keeps_groups && s.lower[i] != -none) {
-                const index_t hits = nearest_.groups_within(s.bound.row(i).data(), s.moved.data(), s.padded_groups,
-                                                            w.radius[r], w.hits.data());
-                for (index_t m = 0; m < hits; ++m) {
-                    const std::int32_t g = w.hits[m];
-                    w.list(g, w.length[g]++) = r;
-                }
+            if (!check::is_finite(w.best[r])) {
+                search_all(rows, half_norm, i, w);
                 continue;
             }
-            for (index_t g = 0; g < s.groups; ++g) {
-                if (s.has_labels) {
-                    w.list(g, w.length[g]++) = r;
-                    continue;
-                }
-                const T top = w.tops[r * s.padded_groups + g];
-                if (top >= w.threshold[r]) {
-                    w.list(g, w.length[g]++) = r;
-                }
-                w.tops[r * s.padded_groups + g] = w.base[r] - 2 * top;
+            const T own = radius(i, r, w);
+            if (own < w.least[r]) {
+                s.upper[i] = own;
+                s.lower[i] = (w.least[r] + s.groups.moved_most()) * (1 - 2 * eps);
+                continue;
             }
-            if (!s.has_labels) {
-                T* tops = w.tops.data() + r * s.padded_groups;
-                std::fill(tops + s.groups, tops + s.padded_groups, none);
-                nearest_.lower_roots(tops, s.padded_groups);
-                for (index_t g = 0; g < s.groups; ++g) {
-                    if (s.keeps_groups) {
-                        s.bound(i, g) = tops[g];
-                    } else {
-                        w.least[r] = (std::min)(w.least[r], tops[g]);
-                    }
-                }
+            w.radius[r] = own;
+            // Whoever may win has a chain not below that of the own centroid, each within `exact` of the true score.
+            w.threshold[r] = round_down_value(static_cast<double>(w.best[r]) - 3 * w.exact[r] - w.loose[r]);
+            w.least[r] = none;
+            w.first_label[r] = w.label[r];
+            w.first_best[r] = w.best[r];
+            w.active[open++] = r;
+        }
+        return open;
+    }
+
+    // Bounds of a first search, from the largest score in each group; groups that reach the threshold are scanned again.
+    void start_bounds(T* bound, index_t first, index_t count, index_t active, worker& w) {
+        static_cast<void>(first);
+        const index_t block = w.rows.rows();
+        const index_t used = round_up(count, W);
+        for (index_t g = 0; g < state_->groups.count(); ++g) {
+            T* top = w.tops.data() + g * block;
+            T* out = bound != nullptr ? bound + g * block : w.root.data();
+            nearest_.lower_distances(w.base.data(), top, used, out);
+            for (index_t n = 0; n < active && bound == nullptr; ++n) {
+                const std::int32_t r = w.active[n];
+                w.least[r] = (std::min)(w.least[r], out[r]);
             }
         }
     }
 
-    // The rows listed for a group: bounds of their distance to it, and centroids that may be nearer than their own.
-    void scan(matrix_view<const T> rows, vector_view<const T> half_norm, vector_view<const T> packed,
-              vector_view<const T> half, index_t first, index_t g, bench& w) {
-        state& s = *state_;
-        const index_t unit = W * s.panels_per_group;
-        const index_t found = nearest_.scan_panels(scan_job(packed, half, first, g, w));
-        const index_t listed = w.length[g];
-        w.scanned += static_cast<double>(listed * unit);
-        for (index_t n = 0; n < listed; ++n) {
-            const std::int32_t r = w.list(g, n);
-            w.root[n] = w.base[r] - 2 * (std::min)(w.top[n], w.threshold[r]);
+    // Rows that have to look at group g.
+    index_t list_rows(const T* bound, index_t g, index_t active, worker& w) const {
+        const state& s = *state_;
+        const index_t block = w.rows.rows();
+        if (!s.has_labels) {
+            const T* top = w.tops.data() + g * block;
+            index_t listed = 0;
+            for (index_t n = 0; n < active; ++n) {
+                const std::int32_t r = w.active[n];
+                w.list[listed] = r;
+                listed += top[r] >= w.threshold[r] ? 1 : 0;
+            }
+            return listed;
         }
-        nearest_.lower_roots(w.root.data(), round_up(listed, W));
+        if (bound != nullptr) {
+            return nearest_.rows_within(bound + g * block, w.radius.data(), s.groups.moved()[g], w.chunk.data(), w.chunks,
+                                        w.list.data());
+        }
+        std::copy(w.active.begin(), w.active.begin() + active, w.list.begin());
+        return active;
+    }
+
+    // The rows listed for a group: bounds of their distance to it, and centroids that may be nearer than their own.
+    void scan(vector_view<const T> half_norm, const packed_centroids& packed, T* bound, index_t first, index_t g,
+              index_t listed, worker& w) {
+        const state& s = *state_;
+        const index_t found = run_scan(packed, g, listed, w);
         for (index_t n = 0; n < listed; ++n) {
-            const std::int32_t r = w.list(g, n);
-            lower_bound(first, r, g, w.root[n], w, true);
-            if (w.label[r] != w.first_label[r] && s.group[w.first_label[r]] == g) {
-                lower_bound(first, r, g, distance(rows.cols(), first + r, static_cast<double>(w.first_best[r])), w,
-                            false);
+            w.listed_base[n] = w.base[w.list[n]];
+        }
+        nearest_.lower_distances(w.listed_base.data(), w.top.data(), round_up(listed, W), w.root.data());
+        if (bound != nullptr) {
+            const T moved = s.groups.moved()[g];
+            T* const at = bound + g * w.rows.rows();
+            for (index_t n = 0; n < listed; ++n) {
+                at[w.list[n]] = (w.root[n] + moved) * (1 - 2 * eps);
+            }
+        } else {
+            for (index_t n = 0; n < listed; ++n) {
+                const std::int32_t r = w.list[n];
+                w.least[r] = (std::min)(w.least[r], w.root[n]);
             }
         }
         for (index_t n = 0; n < found; ++n) {
             candidate<T> next = w.found[n];
-            next.slot = s.order[g * unit + next.slot];
-            if (next.slot >= 0 && next.slot != w.first_label[next.row]) {
+            next.place = s.groups.order()[g * s.groups.width() + next.place];
+            if (next.place >= 0 && next.place != w.first_label[next.row]) {
                 w.waiting[w.waits++] = next;
             }
         }
         if (w.waits >= candidate_batch) {
-            settle(rows, half_norm, first, w);
+            settle(half_norm, packed, bound, first, w);
         }
-    }
-
-    // Row r is at least `distance` from the centroids of group g that are not its own; or from one more of them.
-    void lower_bound(index_t first, std::int32_t r, index_t g, T distance, bench& w, bool is_fresh) {
-        state& s = *state_;
-        if (s.keeps_groups) {
-            T& bound = s.bound(first + r, g);
-            const T now = (distance + s.moved[g]) * (1 - 2 * eps);
-            bound = is_fresh ? now : (std::min)(bound, now);
-        } else {
-            w.least[r] = (std::min)(w.least[r], distance);
-        }
-    }
-
-    // Row i is at least that far from a centroid of that score.
-    T distance(index_t cols, index_t i, double score) const {
-        const double norm2 = static_cast<double>(state_->norm2[i]) * (1 - 4 * static_cast<double>(eps));
-        const double slack = exact_slack(cols, std::sqrt(norm2));
-        return round_down_value(std::sqrt((std::max)(0.0, norm2 - 2 * score - 2 * slack)));
-    }
-
-    // Scores of the candidates that were collected; the best of them become labels.
-    void settle(matrix_view<const T> rows, vector_view<const T> half_norm, index_t first, bench& w) {
-        state& s = *state_;
-        index_t n = 0;
-        while (n < w.waits) {
-            const T* x[pair_batch];
-            const T* c[pair_batch];
-            T h[pair_batch];
-            T score[pair_batch];
-            candidate<T> pair[pair_batch];
-            index_t pairs = 0;
-            for (; n < w.waits && pairs < pair_batch; ++n) {
-                const candidate<T> next = w.waiting[n];
-                const double norm = std::sqrt(static_cast<double>(s.norm2[first + next.row]));
-                const double slack = exact_slack(rows.cols(), norm) + projected_slack(rows.cols(), norm);
-                if (static_cast<double>(next.score) + slack < static_cast<double>(w.best[next.row])) {
-                    const double bound = static_cast<double>(next.score) + projected_slack(rows.cols(), norm);
-                    lower_bound(first, next.row, s.group[next.slot], distance(rows.cols(), first + next.row, bound), w,
-                                false);
-                    continue;
-                }
-                pair[pairs++] = next;
-            }
-            if (pairs == 0) {
-                break;
-            }
-            for (index_t m = 0; m < pair_batch; ++m) {
-                const candidate<T>& next = pair[(std::min)(m, pairs - 1)];
-                x[m] = rows.row(first + next.row).data();
-                c[m] = s.centroids.row(next.slot).data();
-                h[m] = half_norm[next.slot];
-            }
-            nearest_.pair_scores(x, c, h, rows.cols(), score);
-            w.full += static_cast<double>(pairs);
-            for (index_t m = 0; m < pairs; ++m) {
-                const std::int32_t r = pair[m].row;
-                label_t loser = pair[m].slot;
-                T lost = score[m];
-                if (score[m] > w.best[r] || (score[m] == w.best[r] && loser < w.label[r])) {
-                    std::swap(loser, w.label[r]);
-                    std::swap(lost, w.best[r]);
-                }
-                lower_bound(first, r, s.group[loser], distance(rows.cols(), first + r, static_cast<double>(lost)), w,
-                            false);
-            }
-        }
-        w.waits = 0;
-    }
-
-    // A row with NaN or infinity in it, where nobody checks: every score, as without bounds.
-    void search_all(matrix_view<const T> rows, vector_view<const T> half_norm, index_t i) {
-        state& s = *state_;
-        const index_t K = s.centroids.rows();
-        T most = std::numeric_limits<T>::lowest();
-        label_t label = 0;
-        for (index_t k = 0; k < K; k += pair_batch) {
-            const T* x[pair_batch];
-            const T* c[pair_batch];
-            T h[pair_batch];
-            T score[pair_batch];
-            for (index_t m = 0; m < pair_batch; ++m) {
-                const index_t at = (std::min)(k + m, K - 1);
-                x[m] = rows.row(i).data();
-                c[m] = s.centroids.row(at).data();
-                h[m] = half_norm[at];
-            }
-            nearest_.pair_scores(x, c, h, rows.cols(), score);
-            for (index_t m = 0; m < pair_batch && k + m < K; ++m) {
-                if (score[m] > most) {
-                    most = score[m];
-                    label = static_cast<label_t>(k + m);
-                }
-            }
-        }
-        s.label[i] = label;
-        s.upper[i] = none / 4;
-        s.lower[i] = -none;
     }

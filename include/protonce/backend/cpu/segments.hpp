@@ -12,7 +12,9 @@ namespace protonce::inline v0::detail::cpu {
 /// Rows of each cluster, in row order: a stable counting sort by label. Rows with label -1 are left out.
 struct sorted_rows {
     vector_view<index_t> first; // (K + 1,) where each cluster begins in `row`
-    vector_view<index_t> row;   // (N,)
+    vector_view<index_t> row;   // (N,), of which those with a label are filled in
+
+    vector_view<const index_t> members(index_t k) const { return row.slice(first[k], first[k + 1] - first[k]); }
 
     sorted_rows(workspace<host>::scope& scope, vector_view<const label_t> assignment, index_t clusters)
         : first(scope.vector<index_t>(clusters + 1)), row(scope.vector<index_t>(assignment.size())) {
@@ -35,40 +37,123 @@ struct sorted_rows {
     }
 };
 
-/// sum_k = sum of w_i x_i over the rows of cluster k in row order, in double; the same bits as one loop over all rows.
-template <class T, class Threads>
+/// Columns [c0, c1) of the sum of w_i x_i over listed rows, in their order; returns the sum of w_i.
+template <class T>
+double sum_of_rows(const row_kernels<T>& kernel, matrix_view<const T> features, vector_view<const T> weight,
+                   vector_view<const index_t> list, index_t c0, index_t c1, double* out) {
+    if (weight.empty()) {
+        kernel.add_rows(features.data() + c0, features.stride(), list.data(), list.size(), c1 - c0, out);
+        return static_cast<double>(list.size());
+    }
+    std::fill(out, out + (c1 - c0), 0.0);
+    double total = 0;
+    for (const index_t i : list) {
+        const T* x = features.row(i).data() + c0;
+        const double w = static_cast<double>(weight[i]);
+        total += w;
+        for (index_t c = 0; c < c1 - c0; ++c) {
+            out[c] += w * static_cast<double>(x[c]);
+        }
+    }
+    return total;
+}
+
+/// sum_k = sum of w_i x_i over the rows of cluster k in row order, in double; the same bits as one loop over all rows. Clusters for
+/// which `is_wanted` is false keep what is there.
+template <class T, class Threads, class Wanted>
 void segment_sum(workspace<host>& scratch, const thread_team<Threads>& team, const row_kernels<T>& kernel,
                  matrix_view<const T> features, vector_view<const T> weight, vector_view<const label_t> assignment,
-                 matrix_view<double> sum, vector_view<double> count) {
+                 matrix_view<double> sum, vector_view<double> count, const Wanted& is_wanted) {
     workspace<host>::scope scope(scratch);
     const sorted_rows sorted(scope, assignment, sum.rows());
     const index_t C = features.cols();
     // Columns are cut too, so that few large clusters still feed many threads.
-    const index_t width = 64;
-    const index_t parts = ceil_div(C, width);
+    const index_t parts = ceil_div(C, row_sum_columns);
     team.for_each(sum.rows() * parts, [&](index_t task) {
         const index_t k = task / parts;
-        const index_t c0 = task % parts * width;
-        const index_t c1 = (std::min)(C, c0 + width);
-        double* out = sum.row(k).data();
-        std::fill(out + c0, out + c1, 0.0);
-        double total = 0;
-        for (index_t n = sorted.first[k]; n < sorted.first[k + 1]; ++n) {
-            const index_t i = sorted.row[n];
-            const T* x = features.row(i).data();
-            if (weight.empty()) {
-                total += 1;
-                kernel.add_row(x + c0, c1 - c0, out + c0);
-                continue;
-            }
-            const double w = static_cast<double>(weight[i]);
-            total += w;
-            for (index_t c = c0; c < c1; ++c) {
-                out[c] += w * static_cast<double>(x[c]);
-            }
+        if (!is_wanted(k)) {
+            return;
         }
+        const index_t c0 = task % parts * row_sum_columns;
+        const index_t c1 = (std::min<index_t>)(C, c0 + row_sum_columns);
+        const double total = sum_of_rows(kernel, features, weight, sorted.members(k), c0, c1, sum.row(k).data() + c0);
         if (c0 == 0) {
             count[k] = total;
+        }
+    });
+}
+
+/// Brings sums and counts of the labels `before` up to date: the same bits as summing afresh. Clusters that keep their members are left
+/// alone. Of those that change, one of which few members do gets the sum of those that came less the sum of those that left, if sums are
+/// exact (and there are no weights); else all its rows are added up.
+template <class T, class Threads>
+void update_segment_sum(workspace<host>& scratch, const thread_team<Threads>& team, const row_kernels<T>& kernel,
+                        matrix_view<const T> features, bool has_exact_sums, vector_view<const T> weight,
+                        vector_view<const label_t> before, vector_view<const label_t> assignment,
+                        matrix_view<double> sum, vector_view<double> count) {
+    workspace<host>::scope scope(scratch);
+    const index_t N = assignment.size();
+    const index_t K = sum.rows();
+    const index_t C = features.cols();
+    auto row = scope.vector<index_t>(N);
+    auto changes = scope.vector<index_t>(K);
+    auto is_fresh = scope.vector<bool>(K);
+    std::fill(changes.begin(), changes.end(), index_t{0});
+    index_t moved = 0;
+    for (index_t i = 0; i < N; ++i) {
+        if (before[i] == assignment[i]) {
+            continue;
+        }
+        row[moved++] = i;
+        for (const label_t k : {before[i], assignment[i]}) {
+            if (k >= 0) {
+                ++changes[k];
+            }
+        }
+    }
+    bool any_fresh = false;
+    for (index_t k = 0; k < K; ++k) {
+        const bool is_cheaper = 2 * static_cast<double>(changes[k]) < count[k];
+        is_fresh[k] = changes[k] > 0 && !(has_exact_sums && weight.empty() && is_cheaper);
+        any_fresh = any_fresh || is_fresh[k];
+    }
+    if (any_fresh) {
+        segment_sum(scratch, team, kernel, features, weight, assignment, sum, count,
+                    [&](index_t k) { return is_fresh[k]; });
+    }
+    if (!has_exact_sums || !weight.empty()) {
+        return;
+    }
+    auto label = scope.vector<label_t>(moved);
+    const auto sorted_by = [&](vector_view<const label_t> labels) {
+        for (index_t n = 0; n < moved; ++n) {
+            label[n] = labels[row[n]];
+        }
+        const sorted_rows sorted(scope, label, K);
+        for (index_t n = 0; n < sorted.first[K]; ++n) {
+            sorted.row[n] = row[sorted.row[n]];
+        }
+        return sorted;
+    };
+    const sorted_rows came = sorted_by(assignment);
+    const sorted_rows left = sorted_by(before);
+    const index_t parts = ceil_div(C, row_sum_columns);
+    team.for_each(K * parts, [&](index_t task) {
+        const index_t k = task / parts;
+        if (changes[k] == 0 || is_fresh[k]) {
+            return;
+        }
+        const index_t c0 = task % parts * row_sum_columns;
+        const index_t c1 = (std::min<index_t>)(C, c0 + row_sum_columns);
+        double plus[row_sum_columns];
+        double minus[row_sum_columns];
+        const double more = sum_of_rows(kernel, features, weight, came.members(k), c0, c1, plus);
+        const double less = sum_of_rows(kernel, features, weight, left.members(k), c0, c1, minus);
+        for (index_t c = c0; c < c1; ++c) {
+            sum(k, c) += plus[c - c0] - minus[c - c0];
+        }
+        if (c0 == 0) {
+            count[k] += more - less;
         }
     });
 }

@@ -20,29 +20,43 @@ template <class T, class Threads>
 class softmax_problem {
 public:
     softmax_problem(workspace<host>& scratch, const thread_team<Threads>& team, const kernel_table<T>& kernel,
-                    const contrast<T, host>& problem)
-        : scope_(scratch), scratch_(scratch), team_(team), kernel_(kernel), in_(problem), columns_(scope_, problem),
-          B_(problem.query.rows()), C_(problem.query.cols()), C_padded_(round_up(C_, panel_width<T>)),
+                    const softmax_kernels<T>& softmax, const contrast<T, host>& problem)
+        : scope_(scratch), scratch_(scratch), team_(team), kernel_(kernel), softmax_(softmax), in_(problem),
+          columns_(scope_, problem), B_(problem.query.rows()), C_(problem.query.cols()), C_padded_(round_up(C_, W)),
+          is_shared_(problem.temperature.size() == 1), panels_(scope_.template matrix<T>(ceil_div(B_, W), W * C_)),
           positive_logit_(scope_.template vector<T>(B_)), others_(scope_.template vector<double>(B_)),
           shift_(scope_.template vector<T>(B_)), share_(scope_.template vector<double>(B_)) {
         // A positive that is no column in use (the caller's mistake) must not look like a number.
         std::fill(positive_logit_.begin(), positive_logit_.end(), std::numeric_limits<T>::quiet_NaN());
+        team_.for_each(panels_.rows(), [&](index_t panel) {
+            pack_panel<T>(
+                C_,
+                [&](int w) -> const T* { return panel * W + w < B_ ? in_.query.row(panel * W + w).data() : nullptr; },
+                panels_.row(panel).data());
+        });
     }
 
     void run() {
         if (!in_.positive.empty()) {
             outside_positives();
         }
+        const bool is_symmetric = sums_over_itself();
+        with_gradient_ = !is_symmetric && (!in_.grad_query.empty() || !in_.grad_positive.empty());
         forward();
-        if (!in_.grad_columns.empty() || !in_.grad_temperature.empty()) {
-            backward_columns();
+        if (is_symmetric) {
+            backward_symmetric();
+        }
+        const bool with_columns = !is_symmetric && !in_.grad_columns.empty();
+        if (with_columns || !in_.grad_temperature.empty()) {
+            backward_columns(with_columns);
         }
     }
 
 private:
+    static constexpr int W = panel_width<T>;
     // Rows of one task of pass 1, and the most tasks that slices make of them: enough for any number of threads, few enough that
     // the partial gradients stay small.
-    static constexpr index_t row_block = 252; // a multiple of every kernel's tile rows
+    static constexpr index_t row_block = 256; // whole panels
     static constexpr index_t most_tasks = 32;
     static constexpr index_t least_slice = 1024;
 
@@ -58,9 +72,26 @@ private:
         return T(1) / in_.temperature[in_.temperature.size() == 1 ? 0 : static_cast<index_t>(in_.own[i])];
     }
 
+    /// Are the columns the queries, each row leaving itself out, with one gradient for both (NT-Xent)? Then s_ij = s_ji, and pass 2 has all
+    /// of the gradient; pass 1 needs none.
+    bool sums_over_itself() const {
+        const bool same = in_.query.data() == in_.columns.data() && in_.query.rows() == in_.columns.rows() &&
+                          in_.query.stride() == in_.columns.stride() && in_.column_id.empty();
+        const bool plain =
+            is_shared_ && !in_.own.empty() && !in_.self.empty() && in_.row_group.empty() && in_.log_weight.empty();
+        if (!same || !plain || in_.grad_columns.empty() || in_.grad_columns.data() != in_.grad_query.data()) {
+            return false;
+        }
+        for (index_t i = 0; i < B_; ++i) {
+            if (in_.self[i] != static_cast<label_t>(i) || in_.own[i] < 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /// Logits of positives that are no column of the pool, by the same chain as every other logit, so that equal ones tie.
     void outside_positives() {
-        constexpr int W = panel_width<T>;
         typename workspace<host>::scope scope(scratch_);
         const int workers = team_.workers();
         auto panels = scope.template matrix<T>(workers, W * C_ + most_tile_rows * W);
@@ -89,75 +120,92 @@ private:
     /// Pass 1 and the merge.
     void forward() {
         typename workspace<host>::scope scope(scratch_);
-        const bool with_gradient = !in_.grad_query.empty() || !in_.grad_positive.empty();
         const index_t blocks = ceil_div(B_, row_block);
         const index_t J = columns_.count();
         const index_t tiles = ceil_div(J, tile_columns);
         const index_t slices =
             J == 0 ? 0 : std::clamp<index_t>(ceil_div(J, least_slice), 1, (std::max<index_t>)(1, most_tasks / blocks));
         const index_t slice_tiles = slices == 0 ? 0 : ceil_div(tiles, slices);
-        partial_sums<T> partial(scope, slices, B_, with_gradient ? C_padded_ : 0, !in_.top1.empty());
+        partial_sums<T> partial(scope, slices, B_, with_gradient_ ? C_padded_ : 0, !in_.top1.empty());
         const int workers = team_.workers();
-        softmax_tile<T> tile(scope, workers, C_, with_gradient);
+        column_tiles<T> tile(scope, workers, C_);
+        auto strips = scope.template matrix<T>(workers, (tile_columns + most_tile_rows) * W);
         team_.for_each(blocks * slices, workers, [&](index_t task, int worker) {
             const index_t slice = task % slices;
             const index_t row0 = task / slices * row_block;
             const index_t row1 = (std::min)(B_, row0 + row_block);
-            partial.clear(slice, row0, row1);
+            T* s = strips.row(worker).data();
+            partial.clear(slice, row0, round_up(row1, W));
             for (index_t t = slice * slice_tiles; t < (std::min)(tiles, (slice + 1) * slice_tiles); ++t) {
-                tile.load(worker, columns_, t * tile_columns, with_gradient);
-                for (index_t i = row0; i < row1; i += kernel_.rows) {
-                    tile.logits(worker, kernel_, in_.query, i);
-                    for (index_t r = 0; r < kernel_.rows; ++r) {
-                        absorb(tile, worker, partial, slice, i + r, r, row1);
-                    }
-                    if (with_gradient) {
-                        tile.add_gradient(worker, kernel_, partial.gradient(slice), i);
+                const index_t first = t * tile_columns;
+                const index_t count = tile.load(worker, columns_, first);
+                for (index_t i = row0; i < row1; i += W) {
+                    tile.logits(worker, kernel_, softmax_, panels_.row(i / W).data(), count, s, W);
+                    absorb(partial, slice, i, first, count, s);
+                    if (with_gradient_) {
+                        if (!is_shared_) {
+                            softmax_.scale(s, W, count, tile.inverse(worker));
+                        }
+                        for (index_t c = 0; c < C_padded_; c += W) {
+                            softmax_.packed_product(s, W, tile.values(worker) + c, tile.stride(), count,
+                                                    partial.gradient(slice).row(i).data() + c, C_padded_);
+                        }
                     }
                 }
             }
         });
-        team_.for_each(blocks, [&](index_t block) {
-            const index_t last = (std::min)(B_, (block + 1) * row_block);
-            for (index_t i = block * row_block; i < last; ++i) {
+        team_.for_each(panels_.rows(), [&](index_t panel) {
+            for (index_t i = panel * W; i < (std::min)(B_, (panel + 1) * W); ++i) {
                 merge(partial, slices, i);
             }
         });
     }
 
-    /// One row of a tile: positives and left-out columns removed, maximum, exponentials, running sums.
-    void absorb(softmax_tile<T>& tile, int worker, partial_sums<T>& partial, index_t slice, index_t i, index_t r,
-                index_t row1) {
-        T* s = tile.row(worker, r);
-        const index_t padded = tile.padded(worker);
-        if (i >= row1 || !takes_part(i)) {
-            std::fill(s, s + padded, T(0)); // nothing is added to the gradient
-            return;
-        }
-        const index_t own = columns_.mask(tile, worker, i, s);
-        if (own >= 0) {
-            positive_logit_[i] = tile.own_logit(worker);
-        }
+    /// The strip of one panel, rows from i0 on: positives and left-out columns removed, maximum, exponentials, running sums.
+    void absorb(partial_sums<T>& partial, index_t slice, index_t i0, index_t first, index_t count, T* s) {
+        mask_strip(i0, first, count, s, W, nullptr);
         if (partial.counts_ties()) {
-            partial.count_largest(slice, i, s, tile.columns(worker));
+            softmax_.count_largest(s, W, count, partial.largest(slice, i0), partial.ties(slice, i0));
         }
         if (!in_.log_weight.empty()) {
-            tile.add_log_weight(worker, s, in_.log_weight);
+            softmax_.shift(s, W, count, in_.log_weight.data() + first);
         }
-        T top = left_out<T>;
-        for (index_t j = 0; j < padded; ++j) {
-            top = s[j] > top ? s[j] : top;
+        T* const M = &partial.maximum(slice, i0);
+        T top[W];
+        T shift[W];
+        T sum[W];
+        std::copy(M, M + W, top);
+        softmax_.largest(s, W, count, top);
+        for (int l = 0; l < W; ++l) {
+            if (top[l] > M[l]) {
+                double& sum_so_far = partial.sum(slice, i0 + l);
+                if (sum_so_far != 0) {
+                    const double factor = std::exp(static_cast<double>(M[l]) - static_cast<double>(top[l]));
+                    sum_so_far *= factor;
+                    partial.scale_gradient(slice, i0 + l, static_cast<T>(factor));
+                }
+                M[l] = top[l];
+            }
+            // Before the first column that counts M is the number for "left out", and every difference would look like 0.
+            shift[l] = M[l] > left_out<T> / 2 ? M[l] : T(0);
         }
-        T& M = partial.maximum(slice, i);
-        double& l = partial.sum(slice, i);
-        if (top > M) {
-            const double factor = std::exp(static_cast<double>(M) - static_cast<double>(top));
-            l *= factor;
-            partial.scale_gradient(slice, i, static_cast<T>(factor));
-            M = top;
+        softmax_.exponentials(s, W, count, shift, sum);
+        for (int l = 0; l < W; ++l) {
+            partial.sum(slice, i0 + l) += static_cast<double>(sum[l]);
         }
-        // Before the first column that counts M is the number for "left out", and every difference would look like 0.
-        l += M > left_out<T> / 2 ? kernel_.exp_and_sum(s, padded, M) : tile.nothing(s, padded);
+    }
+
+    /// Takes out what the rows of a strip leave out, and their positives; own[l]: place of the positive of lane l, or -1.
+    void mask_strip(index_t i0, index_t first, index_t count, T* s, index_t stride, index_t* own) {
+        for (index_t l = 0; l < W; ++l) {
+            index_t at = -1;
+            if (columns_.masks() && i0 + l < B_ && takes_part(i0 + l)) {
+                at = columns_.mask(i0 + l, first, count, s + l, stride, positive_logit_[i0 + l]);
+            }
+            if (own != nullptr) {
+                own[l] = at;
+            }
+        }
     }
 
     void merge(partial_sums<T>& partial, index_t slices, index_t i) {
@@ -202,10 +250,12 @@ private:
             in_.top1[i] = !part ? T(0) : loss != loss ? nan : partial.top1(slices, i, positive_logit_[i]);
         }
         // d l / d s_+ / tau_+, with the row's factor
+        // Where all temperatures are equal the gradient was summed without them.
+        const double spread = is_shared_ ? 1 / static_cast<double>(in_.temperature[0]) : 1.0;
         const double pull =
             part ? -scale_of(i) * others_[i] * static_cast<double>(inverse_temperature_of_positive(i)) : 0.0;
-        if (!in_.grad_query.empty()) {
-            write_query_gradient(i, part, pull, partial, slices, inverse_sum * scale_of(i));
+        if (with_gradient_ && !in_.grad_query.empty()) {
+            write_query_gradient(i, part, pull, partial, slices, inverse_sum * scale_of(i) * spread);
         }
         if (!in_.grad_positive.empty()) {
             auto grad = in_.grad_positive.row(i);
@@ -244,117 +294,19 @@ private:
         }
     }
 
-    /// Pass 2: d l_i / d s_ij = w_j e^{s_ij} / sum, minus 1 for the positive, times the row's factor; gathered by column.
-    void backward_columns() {
-        typename workspace<host>::scope scope(scratch_);
-        const bool add = in_.accumulate || in_.grad_columns.data() == in_.grad_query.data();
-        if (!in_.grad_columns.empty() && !add) {
-            team_.for_each(in_.grad_columns.rows(), [&](index_t j) {
-                auto row = in_.grad_columns.row(j);
-                std::fill(row.begin(), row.end(), T(0));
-            });
-        }
-        const bool shared = in_.temperature.size() == 1;
-        if (!in_.grad_temperature.empty() && !in_.accumulate && !shared) {
-            std::fill(in_.grad_temperature.begin(), in_.grad_temperature.end(), T(0));
-        }
-        const index_t tiles = ceil_div(columns_.count(), tile_columns);
-        auto queries = scope.template matrix<T>(B_, C_padded_);
-        team_.for_each(B_, [&](index_t i) {
-            auto row = queries.row(i);
-            const T scale = static_cast<T>(scale_of(i));
-            for (index_t c = 0; c < C_; ++c) {
-                row[c] = takes_part(i) ? scale * in_.query(i, c) : T(0);
-            }
-            std::fill(row.begin() + C_, row.end(), T(0));
-        });
-        const int workers = team_.workers();
-        softmax_tile<T> tile(scope, workers, C_, false);
-        column_sums<T> sums(scope, workers, C_padded_, row_block);
-        auto shared_part = scope.template vector<double>((std::max<index_t>)(tiles, 1));
-        team_.for_each(tiles, workers, [&](index_t t, int worker) {
-            tile.load(worker, columns_, t * tile_columns, false);
-            sums.clear(worker);
-            for (index_t row0 = 0; row0 < B_; row0 += row_block) {
-                const index_t row1 = (std::min)(B_, row0 + row_block);
-                for (index_t i = row0; i < row1; i += kernel_.rows) {
-                    tile.logits(worker, kernel_, in_.query, i);
-                    for (index_t r = 0; r < kernel_.rows && i + r < row1; ++r) {
-                        weigh(tile, sums, worker, i + r, r, i + r - row0);
-                    }
-                }
-                if (!in_.grad_columns.empty()) {
-                    sums.add_rows(worker, kernel_, queries, row0, row1 - row0, tile.columns(worker));
-                }
-            }
-            double part = 0;
-            for (index_t j = 0; j < tile.columns(worker); ++j) {
-                const index_t id = columns_.id(t * tile_columns + j);
-                const double inverse = static_cast<double>(tile.inverse_temperature(worker, j));
-                if (!in_.grad_columns.empty()) {
-                    auto grad = in_.grad_columns.row(id);
-                    const T* g = sums.gradient(worker, j);
-                    for (index_t c = 0; c < C_; ++c) {
-                        grad[c] = static_cast<T>(static_cast<double>(grad[c]) + static_cast<double>(g[c]) * inverse);
-                    }
-                }
-                const double d = -inverse * sums.logit_sum(worker, j);
-                part += d;
-                if (!in_.grad_temperature.empty() && !shared) {
-                    in_.grad_temperature[id] = static_cast<T>(static_cast<double>(in_.grad_temperature[id]) + d);
-                }
-            }
-            shared_part[t] = part;
-        });
-        if (!in_.grad_temperature.empty() && shared) {
-            double sum = 0;
-            for (index_t t = 0; t < tiles; ++t) {
-                sum += shared_part[t];
-            }
-            if (in_.own.empty()) {
-                for (index_t i = 0; i < B_; ++i) {
-                    sum += scale_of(i) * others_[i] * static_cast<double>(positive_logit_[i]) /
-                           static_cast<double>(in_.temperature[0]);
-                }
-            }
-            in_.grad_temperature[0] =
-                static_cast<T>(in_.accumulate ? static_cast<double>(in_.grad_temperature[0]) + sum : sum);
-        }
-    }
-
-    /// Turns one row of logits into coefficients and hands them to the column sums.
-    void weigh(softmax_tile<T>& tile, column_sums<T>& sums, int worker, index_t i, index_t r, index_t at) {
-        T* s = tile.row(worker, r);
-        const index_t count = tile.columns(worker);
-        if (!takes_part(i)) {
-            sums.store(worker, s, nullptr, count, at, 0);
-            return;
-        }
-        T* logits = sums.logits(worker);
-        const index_t own = columns_.mask(tile, worker, i, s);
-        std::copy(s, s + count, logits);
-        if (!in_.log_weight.empty()) {
-            tile.add_log_weight(worker, s, in_.log_weight);
-        }
-        kernel_.exp_and_sum(s, tile.padded(worker), shift_[i]);
-        const T share = static_cast<T>(share_[i]);
-        for (index_t j = 0; j < count; ++j) {
-            s[j] *= share;
-        }
-        if (own >= 0) {
-            s[own] = static_cast<T>(-others_[i]);
-            logits[own] = tile.own_logit(worker);
-        }
-        sums.store(worker, s, logits, count, at, scale_of(i));
-    }
+#include <protonce/backend/cpu/softmax_backward.inl>
 
     typename workspace<host>::scope scope_;
     workspace<host>& scratch_;
     const thread_team<Threads>& team_;
     const kernel_table<T>& kernel_;
+    const softmax_kernels<T>& softmax_;
     const contrast<T, host>& in_;
     used_columns<T> columns_;
     index_t B_, C_, C_padded_;
+    bool with_gradient_ = false;    // in pass 1
+    bool is_shared_;                // one temperature for all columns
+    matrix_view<T> panels_;         // (panels, W * C) the queries, packed
     vector_view<T> positive_logit_; // s_i+
     vector_view<double> others_;    // share of the other columns in the sum, -d l / d s_+
     vector_view<T> shift_;          // largest term of the sum, and

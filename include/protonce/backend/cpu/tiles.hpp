@@ -18,6 +18,13 @@ constexpr index_t round_up(index_t a, index_t b) {
     return ceil_div(a, b) * b;
 }
 
+/// Distance of rows of `cols` values in memory: an odd number of cache lines, so that the same column of several rows lies in several
+/// banks of the cache.
+template <class T>
+constexpr index_t padded_stride(index_t cols) {
+    return (ceil_div(cols, panel_width<T>) | 1) * panel_width<T>;
+}
+
 /// Pointers to the rows of one tile; past the last row the last one is repeated, and what the kernel computes for it is not used.
 template <class T>
 struct tile_rows {
