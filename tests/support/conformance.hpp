@@ -37,7 +37,7 @@ constexpr bool has_instruction_sets = requires(B& be) {
 template <class B>
 std::vector<variant> variants() {
     if constexpr (has_instruction_sets<B>) {
-        const char* names[] = {"baseline", "avx2", "avx512"};
+        const char* names[] = {"baseline", "avx2", "avx512", "avx512_vnni"};
         std::vector<variant> out;
         for (int set = 0; set <= static_cast<int>(protonce::detail::cpu::widest_instruction_set()); ++set) {
             out.push_back({.name = names[set], .instructions = set});
