@@ -18,8 +18,9 @@ void sizes(benchmark::internal::Benchmark* unit) {
 }
 
 struct problem {
-    explicit problem(const benchmark::State& state)
-        : N(state.range(0)), K(state.range(1)), C(state.range(2)), x(unit_rows(N, C, K, 1)), level(be, N, C, K) {}
+    explicit problem(const benchmark::State& state, protonce::cpu_options options = {})
+        : be(options), N(state.range(0)), K(state.range(1)), C(state.range(2)), x(unit_rows(N, C, K, 1)),
+          level(be, N, C, K) {}
     auto features() const { return rows(x, C); }
     double products() const { return static_cast<double>(N) * static_cast<double>(K) * static_cast<double>(C); }
 
@@ -40,6 +41,18 @@ void assign(benchmark::State& state) {
     report_scratch(state, p.be);
 }
 BENCHMARK(assign)->Name("kmeans/assign/cpu")->Apply(sizes);
+
+// The same without leaving out any product.
+void assign_all(benchmark::State& state) {
+    problem p(state, {.prune = false});
+    const auto centroids = p.features().slice(0, p.K);
+    for (auto _ : state) {
+        protonce::assign(p.be, p.features(), centroids, p.level.assignment(), p.level.squared_distance());
+    }
+    report(state, static_cast<double>(p.N), 2 * p.products(), 0);
+    report_scratch(state, p.be);
+}
+BENCHMARK(assign_all)->Name("kmeans/assign_all/cpu")->Apply(sizes);
 
 // 20 updates from random rows; FLOPS counts every distance of a brute-force run.
 void lloyd(benchmark::State& state) {

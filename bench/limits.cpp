@@ -7,7 +7,92 @@
 namespace bench {
 namespace {
 
-// 12 rows against one panel that stays in the first-level cache: nothing but multiply-adds, on all threads.
+// Chains of multiply-adds at a time: enough for the units that a core has times their latency (x86-64: 2 x 4, without fused
+// multiply-adds 12; others: up to 4 x 4), and few enough to stay in registers beside two operands (16 or 32).
+#ifdef __x86_64__
+constexpr int peak_chains = 12;
+#else
+constexpr int peak_chains = 24;
+#endif
+
+// The same text for each instruction set: an attribute cannot be a template argument. The macros end with each inclusion.
+namespace portable {
+#define BENCH_TARGET
+#define BENCH_BYTES 16
+#include "limits_peak.inl"
+#undef BENCH_TARGET
+#undef BENCH_BYTES
+} // namespace portable
+
+#ifdef __x86_64__
+namespace avx2 {
+#define BENCH_TARGET __attribute__((target("avx2,fma")))
+#define BENCH_BYTES 32
+#include "limits_peak.inl"
+#undef BENCH_TARGET
+#undef BENCH_BYTES
+} // namespace avx2
+
+namespace avx512 {
+#define BENCH_TARGET __attribute__((target("avx512f,avx2,fma")))
+#define BENCH_BYTES 64
+#include "limits_peak.inl"
+#undef BENCH_TARGET
+#undef BENCH_BYTES
+} // namespace avx512
+#endif
+
+struct peak_kernel {
+    float (*multiply_adds)(index_t steps, float factor, float term);
+    double (*operations)(index_t steps);
+};
+
+/// The widest that this processor runs.
+peak_kernel widest_peak_kernel() {
+    [[maybe_unused]] const auto widest = protonce::detail::cpu::widest_instruction_set();
+#ifdef __x86_64__
+    if (widest >= protonce::detail::cpu::instruction_set::avx512) {
+        return {&avx512::multiply_adds, &avx512::operations};
+    }
+    if (widest == protonce::detail::cpu::instruction_set::avx2) {
+        return {&avx2::multiply_adds, &avx2::operations};
+    }
+#endif
+    return {&portable::multiply_adds, &portable::operations};
+}
+
+// Multiply-adds and nothing else: no memory, no dependence that the processor would wait for.
+void peak(benchmark::State& state) {
+    const auto kernel = widest_peak_kernel();
+    const auto threads = static_cast<int>(state.range(0));
+    const protonce::thread_team<protonce::default_threads> team(threads);
+    constexpr index_t steps = 100000;
+    const index_t tasks = 16 * threads; // short ones, so that no thread waits long for another
+    std::vector<float> sums(count(tasks));
+    float factor = 0.5f; // keeps every chain near 2 * term: neither infinite nor denormal
+    float term = 1;
+    benchmark::DoNotOptimize(factor);
+    benchmark::DoNotOptimize(term);
+    for (auto _ : state) {
+        team.for_each(tasks, [&](index_t task) { sums[count(task)] = kernel.multiply_adds(steps, factor, term); });
+        benchmark::DoNotOptimize(sums.data());
+    }
+    const double operations = static_cast<double>(tasks) * kernel.operations(steps);
+    report(state, operations / 2, operations, 0);
+}
+BENCHMARK(peak)
+    ->Name("limits/peak/cpu")
+    ->ArgName("threads")
+    ->Apply([](benchmark::internal::Benchmark* unit) {
+        unit->Arg(1);
+        if (const int all = protonce::default_threads::available(); all > 1) {
+            unit->Arg(all);
+        }
+    })
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+// 12 rows against one panel that stays in the first-level cache: the kernel of a tile, on all threads.
 void multiply_add(benchmark::State& state) {
     using namespace protonce::detail::cpu;
     const auto kernel = kernels<float>(widest_instruction_set());

@@ -38,7 +38,7 @@ def describe(build):
     memory = _first_match("/proc/meminfo", "MemTotal", ":").split(" ")[0]
     return {
         "processor": _first_match("/proc/cpuinfo", "model name", ":") or platform.machine(),
-        "instruction sets": ", ".join(name for name in ("avx2", "fma", "avx512f") if name in flags) or "none of ours",
+        "instruction sets": ", ".join(name for name in ("avx2", "fma", "avx512f", "avx512_vnni") if name in flags) or "none of ours",
         "cores": cores(),
         "memory, GiB": round(int(memory or 0) / 2**20, 1),
         "system": _first_match("/etc/os-release", "PRETTY_NAME", "=").strip('"') or platform.system(),

@@ -45,6 +45,7 @@ def time_plot(cases, names, axis, label, title):
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel="seconds", title=title)
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
+    axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(PLAIN)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return None

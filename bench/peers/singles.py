@@ -8,9 +8,9 @@ from kmeans import ITERATIONS, OURS, Data, Peer, has_option, ours
 from cases import quick_clusters
 
 SEEDING = "scikit-learn k-means++"
-# Units of bench/: the product alone in registers, and every row to its nearest of K centroids without pruning.
-PEAK_UNIT = ("limits", "limits/multiply_add/cpu")
-BRUTE_FORCE_UNIT = ("kmeans", "kmeans/assign/cpu/N:60000/K:1000/C:128")
+# Units of bench/: multiply-adds in registers and nothing else, and every row to its nearest of K centroids without pruning.
+PEAK_UNIT = ("limits", "limits/peak/cpu/threads:1")
+BRUTE_FORCE_UNIT = ("kmeans", "kmeans/assign_all/cpu/N:60000/K:1000/C:128")
 # Greedy seeding, and what e_step() does in its first epoch.
 COLD_STARTS = {"k-means++": (), "random rows, best of 5": ("--init", "random", "--restarts", 5)}
 WARM_UPDATES = (5, 10, ITERATIONS)
