@@ -22,7 +22,8 @@ if(PROTONCE_WERROR)
         # differently in each release of the compiler: shown, but no reason for a build to fail elsewhere.
         target_compile_options(protonce_dev INTERFACE
             -Wno-error=maybe-uninitialized -Wno-error=array-bounds -Wno-error=stringop-overflow
-            -Wno-error=stringop-overread -Wno-error=free-nonheap-object -Wno-error=null-dereference)
+            -Wno-error=stringop-overread -Wno-error=free-nonheap-object -Wno-error=null-dereference
+            -Wno-error=restrict)
     endif()
 endif()
 

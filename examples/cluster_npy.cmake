@@ -24,7 +24,7 @@ foreach(wanted IN ITEMS "rows=120" "cols=4" "clusters=5" "iterations=2" "threads
         message(FATAL_ERROR "${CMAKE_MATCH_1} is ${value}, not ${CMAKE_MATCH_2}: ${line}")
     endif()
 endforeach()
-foreach(key IN ITEMS inertia seconds seconds_init)
+foreach(key IN ITEMS inertia seconds seconds_init method columns_multiplied pruning_bytes share_of_distances)
     string(JSON value GET "${line}" "${key}")
 endforeach()
 

@@ -43,6 +43,8 @@ constexpr const char* usage =
     "  --init WHAT           k-means++, random, or a .npy file of K x columns first centroids (k-means++)\n"
     "  --spherical           unit rows, unit centroids, nearest by inner product\n"
     "  --threads T           0: as many as OpenMP says (0)\n"
+    "  --pruning on|off      leave out distances that cannot be the least; results are the same (on)\n"
+    "  --memory-cap MIB      most memory that pruning may take (512)\n"
     "  --labels L.npy        where to write the cluster of each row, int32\n"
     "  --centroids C.npy     where to write the centroids, in the type of the matrix\n"
     "  --json                print one line of JSON instead of text\n"
@@ -57,7 +59,7 @@ struct arguments {
     std::string input{}, labels{}, centroids{};
     std::string init = "k-means++";
     kmeans_options options{};
-    int threads = 0;
+    cpu_options backend{};
     bool is_json = false;
     bool wants_help = false;
 };
@@ -102,11 +104,19 @@ arguments parse_arguments(int argc, char** argv) {
         } else if (option == "--spherical") {
             out.options.spherical = true;
         } else if (option == "--threads") {
-            out.threads = parse(option, value(), 0);
+            out.backend.threads = parse(option, value(), 0);
         } else if (option == "--labels") {
             out.labels = value();
         } else if (option == "--centroids") {
             out.centroids = value();
+        } else if (option == "--pruning") {
+            const std::string_view what = value();
+            if (what != "on" && what != "off") {
+                throw usage_error("--pruning: must be on or off; got '" + std::string(what) + "'");
+            }
+            out.backend.prune = what == "on";
+        } else if (option == "--memory-cap") {
+            out.backend.prune_bytes = parse<index_t>(option, value(), 0) << 20;
         } else if (option == "--json") {
             out.is_json = true;
         } else if (option == "--help" || option == "-h") {
@@ -142,18 +152,30 @@ support::npy_matrix<T> read_as(const std::string& path) {
     return out;
 }
 
-void print(const arguments& args, index_t rows, index_t cols, const kmeans_report& report, double seconds,
-           int threads) {
+void print(const arguments& args, index_t rows, index_t cols, const kmeans_report& report,
+           const std::vector<double>& shares, double seconds, int threads) {
     const auto number = [](double value) { return check::is_finite(value) ? check::text(value) : std::string("null"); };
     const char* text =
         args.is_json ? "{\"rows\": %lld, \"cols\": %lld, \"clusters\": %lld, \"iterations\": %d, \"inertia\": %s, "
-                       "\"seconds\": %s, \"seconds_init\": %s, \"threads\": %d, \"empty_reseeded\": %lld}\n"
+                       "\"seconds\": %s, \"seconds_init\": %s, \"threads\": %d, \"empty_reseeded\": %lld, "
                      : "%lld rows, %lld columns, %lld clusters\n%d iterations, inertia %s\n%s s, and %s s for the "
                        "first centroids, %d threads\n%lld empty clusters reseeded\n";
     std::printf(text, static_cast<long long>(rows), static_cast<long long>(cols),
                 static_cast<long long>(args.options.num_clusters), report.iterations, number(report.inertia).c_str(),
                 number(seconds).c_str(), number(report.init_seconds).c_str(), threads,
                 static_cast<long long>(report.num_reseeded));
+    const search_report& search = report.search;
+    const char* how = args.is_json
+                          ? "\"method\": \"%s\", \"columns_multiplied\": %lld, \"pruning_bytes\": %lld, "
+                            "\"share_of_distances\": ["
+                          : "search: %s, %lld columns, %lld bytes for it, %s %% of the distances computed in full\n";
+    const std::string method(search.method);
+    std::printf(how, method.c_str(), static_cast<long long>(search.columns), static_cast<long long>(search.bytes),
+                number(100 * search.full_share).c_str());
+    for (std::size_t n = 0; n < shares.size() && args.is_json; ++n) {
+        std::printf("%s%.4g", n > 0 ? ", " : "", shares[n]);
+    }
+    std::fputs(args.is_json ? "]}\n" : "", stdout);
 }
 
 /// An output that cannot be written is found out before the work, not after it.
@@ -173,13 +195,18 @@ void run(const arguments& args) {
         init = read_as<T>(args.init);
     }
 
+    auto options = args.options;
+    std::vector<double> shares; // of the distances computed in full, by search
+    options.observer = {.context = &shares, .on_search = [](void* context, const search_report& search) {
+                            static_cast<std::vector<double>*>(context)->push_back(search.full_share);
+                        }};
     const auto start = std::chrono::steady_clock::now();
-    cpu_backend<T> be(cpu_options{.threads = args.threads});
+    cpu_backend<T> be(args.backend);
     clustering<cpu_backend<T>> level(be, matrix.rows, matrix.cols, args.options.num_clusters);
     const auto report = kmeans(be,
                                {.features = view_rows(matrix.values.data(), matrix.rows, matrix.cols),
                                 .initial_centroids = view_rows(init.values.data(), init.rows, init.cols)},
-                               args.options, level);
+                               options, level);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
 
     if (!args.labels.empty()) {
@@ -188,7 +215,7 @@ void run(const arguments& args) {
     if (!args.centroids.empty()) {
         support::write_npy(args.centroids, level.centroids().data(), {args.options.num_clusters, matrix.cols});
     }
-    print(args, matrix.rows, matrix.cols, report, elapsed.count() - report.init_seconds, be.team().workers());
+    print(args, matrix.rows, matrix.cols, report, shares, elapsed.count() - report.init_seconds, be.team().workers());
 }
 
 } // namespace
