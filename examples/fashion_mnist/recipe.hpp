@@ -17,16 +17,16 @@ namespace fashion {
 struct recipe {
     training_method method = training_method::pcl;
     index_t images = 60000;
-    index_t epochs = 8;
+    index_t epochs = 10;
     index_t batch = 256;
     encoder_widths widths{};
     augmentation views{};
 
-    double learning_rate = 0.1; // at the start; falls to 0 on a cosine
+    double learning_rate = 0.2; // at the start; falls to 0 on a cosine
     double momentum = 0.9;      // of the gradient
     double weight_decay = 1e-4;
 
-    double temperature = 0.2;       // of InfoNCE, NT-Xent, and mean of the concentrations
+    double temperature = 0.4;       // of InfoNCE, NT-Xent, and mean of the concentrations
     index_t queue = 4096;           // PCL, MoCo
     double average_momentum = 0.99; // of the momentum encoder
     index_t key_groups = 2;         // separate batch statistics for the keys
@@ -38,7 +38,7 @@ struct recipe {
 
     index_t neighbours = 20;
     double neighbour_temperature = 0.07;
-    int score_restarts = 5; // of the K-means with 10 clusters whose AMI is reported
+    int score_restarts = 20; // of the K-means with 10 clusters whose AMI is reported
     int low_shot_draws = 5;
     double low_shot_cost = 10;
     index_t bank = 60000; // training images that the evaluation reads
