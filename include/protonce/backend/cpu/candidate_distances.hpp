@@ -24,7 +24,7 @@ public:
                kept_distances<T>* keep) const {
         if (keep != nullptr) {
             keep->begin(candidates, least);
-            keep = keep->is_full() ? nullptr : keep;
+            keep = keep->keeps_nothing() ? nullptr : keep;
         }
         const index_t C = rows_.cols();
         const index_t N = rows_.rows();

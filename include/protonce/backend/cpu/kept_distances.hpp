@@ -35,7 +35,7 @@ public:
             std::copy(least.begin(), least.end(), least_.begin());
         }
     }
-    bool is_full() const { return count_ == 0; }
+    bool keeps_nothing() const { return count_ == 0; }
     void set_count(index_t task, index_t rows) { counts_[task] = rows; }
     /// The n-th row of a task, counted within it, and its distances.
     T* put(index_t task, index_t n, std::int32_t row) {

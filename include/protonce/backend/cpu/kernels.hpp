@@ -33,32 +33,8 @@ struct kernel_table {
     double (*squared_distance)(const T* x, const T* c, index_t cols);
 };
 
-// The same text three times: an attribute cannot be a template argument. The macros end with each inclusion.
-namespace baseline {
-#define PROTONCE_KERNEL_TARGET
-#define PROTONCE_KERNEL_BYTES 16
-#include <protonce/backend/cpu/kernels.inl>
-#undef PROTONCE_KERNEL_TARGET
-#undef PROTONCE_KERNEL_BYTES
-} // namespace baseline
-
-#if defined(__x86_64__) && defined(__GNUC__)
-namespace avx2 {
-#define PROTONCE_KERNEL_TARGET __attribute__((target("avx2,fma")))
-#define PROTONCE_KERNEL_BYTES 32
-#include <protonce/backend/cpu/kernels.inl>
-#undef PROTONCE_KERNEL_TARGET
-#undef PROTONCE_KERNEL_BYTES
-} // namespace avx2
-
-namespace avx512 {
-#define PROTONCE_KERNEL_TARGET __attribute__((target("avx512f,avx2,fma")))
-#define PROTONCE_KERNEL_BYTES 64
-#include <protonce/backend/cpu/kernels.inl>
-#undef PROTONCE_KERNEL_TARGET
-#undef PROTONCE_KERNEL_BYTES
-} // namespace avx512
-#endif
+#define PROTONCE_KERNEL_FILE <protonce/backend/cpu/kernels.inl>
+#include <protonce/backend/cpu/each_instruction_set.inl>
 
 /// Instruction sets that the kernels are written for, narrow to wide.
 enum class instruction_set { baseline, avx2, avx512, avx512_vnni };

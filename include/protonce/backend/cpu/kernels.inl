@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Included by kernels.hpp once for each instruction set, inside a namespace of its own, with two macros that end there:
+// Included by each_instruction_set.inl once for each instruction set, inside a namespace of its own, with two macros that end there:
 //   PROTONCE_KERNEL_TARGET  the attribute that lets the compiler use the instruction set in this function
 //   PROTONCE_KERNEL_BYTES   width of a vector register
 // Templates and lambdas do not inherit such an attribute, so every function here carries it. Vectors stay inside a function.

@@ -66,35 +66,10 @@ struct nearest_kernels {
     double (*squared_norm)(const T* x, index_t cols);
 };
 
-// As in kernels.hpp: the same text for each instruction set.
-namespace baseline {
-#define PROTONCE_KERNEL_TARGET
-#define PROTONCE_KERNEL_BYTES 16
-#include <protonce/backend/cpu/kernels_nearest.inl>
-#include <protonce/backend/cpu/kernels_scan.inl>
-#undef PROTONCE_KERNEL_TARGET
-#undef PROTONCE_KERNEL_BYTES
-} // namespace baseline
-
-#if defined(__x86_64__) && defined(__GNUC__)
-namespace avx2 {
-#define PROTONCE_KERNEL_TARGET __attribute__((target("avx2,fma")))
-#define PROTONCE_KERNEL_BYTES 32
-#include <protonce/backend/cpu/kernels_nearest.inl>
-#include <protonce/backend/cpu/kernels_scan.inl>
-#undef PROTONCE_KERNEL_TARGET
-#undef PROTONCE_KERNEL_BYTES
-} // namespace avx2
-
-namespace avx512 {
-#define PROTONCE_KERNEL_TARGET __attribute__((target("avx512f,avx2,fma")))
-#define PROTONCE_KERNEL_BYTES 64
-#include <protonce/backend/cpu/kernels_nearest.inl>
-#include <protonce/backend/cpu/kernels_scan.inl>
-#undef PROTONCE_KERNEL_TARGET
-#undef PROTONCE_KERNEL_BYTES
-} // namespace avx512
-#endif
+#define PROTONCE_KERNEL_FILE <protonce/backend/cpu/kernels_nearest.inl>
+#include <protonce/backend/cpu/each_instruction_set.inl>
+#define PROTONCE_KERNEL_FILE <protonce/backend/cpu/kernels_scan.inl>
+#include <protonce/backend/cpu/each_instruction_set.inl>
 
 /// Kernels of an instruction set, or of the widest that this processor runs if that is less.
 template <class T>

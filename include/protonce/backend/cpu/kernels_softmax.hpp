@@ -22,32 +22,8 @@ struct softmax_kernels {
     void (*exponentials)(T* s, index_t stride, index_t count, const T* shift, T* sum);
 };
 
-// As in kernels.hpp: the same text for each instruction set.
-namespace baseline {
-#define PROTONCE_KERNEL_TARGET
-#define PROTONCE_KERNEL_BYTES 16
-#include <protonce/backend/cpu/kernels_softmax.inl>
-#undef PROTONCE_KERNEL_TARGET
-#undef PROTONCE_KERNEL_BYTES
-} // namespace baseline
-
-#if defined(__x86_64__) && defined(__GNUC__)
-namespace avx2 {
-#define PROTONCE_KERNEL_TARGET __attribute__((target("avx2,fma")))
-#define PROTONCE_KERNEL_BYTES 32
-#include <protonce/backend/cpu/kernels_softmax.inl>
-#undef PROTONCE_KERNEL_TARGET
-#undef PROTONCE_KERNEL_BYTES
-} // namespace avx2
-
-namespace avx512 {
-#define PROTONCE_KERNEL_TARGET __attribute__((target("avx512f,avx2,fma")))
-#define PROTONCE_KERNEL_BYTES 64
-#include <protonce/backend/cpu/kernels_softmax.inl>
-#undef PROTONCE_KERNEL_TARGET
-#undef PROTONCE_KERNEL_BYTES
-} // namespace avx512
-#endif
+#define PROTONCE_KERNEL_FILE <protonce/backend/cpu/kernels_softmax.inl>
+#include <protonce/backend/cpu/each_instruction_set.inl>
 
 /// Kernels of an instruction set, or of the widest that this processor runs if that is less.
 template <class T>

@@ -65,7 +65,7 @@ class pruned_search {
         vector_view<T> threshold, base, best, first_best, radius, least, factor;
         vector_view<T> top, root, listed_base; // by place in `list`
         vector_view<T> tops;                   // (groups, rows)
-        vector_view<T> score, y;
+        vector_view<T> score;
         vector_view<double> exact, loose; // what a score, and a bound of one, may be off by
         vector_view<label_t> label, first_label;
         vector_view<lane_int<T>> group;

@@ -91,7 +91,7 @@
         active = keep_open(rows, half_norm, first, active, w);
         list_chunks(active, w);
         if (!s.has_labels) {
-            start_bounds(bound, first, count, active, w);
+            start_bounds(bound, count, active, w);
         }
         w.waits = 0;
         for (index_t g = 0; g < s.groups.count(); ++g) {
@@ -299,8 +299,7 @@
     }
 
     // Bounds of a first search, from the largest score in each group; groups that reach the threshold are scanned again.
-    void start_bounds(T* bound, index_t first, index_t count, index_t active, worker& w) {
-        static_cast<void>(first);
+    void start_bounds(T* bound, index_t count, index_t active, worker& w) {
         const index_t block = w.rows.rows();
         const index_t used = round_up(count, W);
         for (index_t g = 0; g < state_->groups.count(); ++g) {
