@@ -14,5 +14,6 @@ configure_package_config_file(cmake/protonceConfig.cmake.in "${PROJECT_BINARY_DI
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/protonceConfigVersion.cmake"
                                  COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES "${PROJECT_BINARY_DIR}/protonceConfig.cmake" "${PROJECT_BINARY_DIR}/protonceConfigVersion.cmake"
+        cmake/protonceThrust.cmake cmake/protonceCuda.cmake
         DESTINATION "${protonce_package_dir}")
 install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")

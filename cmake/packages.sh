@@ -4,8 +4,19 @@
 packages_core=(g++ cmake ninja-build libeigen3-dev)
 packages_examples=(libxtensor-dev xtl-dev zlib1g-dev liblinear-dev dataset-fashion-mnist)
 packages_tests=(doctest-dev libxtensor-dev xtl-dev nlohmann-json3-dev)
+packages_thrust=(libthrust-dev) # where there is no CUDA toolkit, which has it too
 packages_bench=(libbenchmark-dev)
 packages_all=(clang libomp-dev python3)
+
+has_toolkit() {
+    local toolkit
+    for toolkit in "${CUDA_PATH:-}" "${CUDA_HOME:-}" /usr/local/cuda; do
+        if [ -n "$toolkit" ] && [ -x "$toolkit/bin/nvcc" ]; then
+            return 0
+        fi
+    done
+    return 1
+}
 
 install_missing() {
     local package missing=() as_root=()

@@ -8,7 +8,8 @@ usage: tests/run.sh [--all]
 
 Installs what is missing (Debian, Ubuntu), builds the library's tests and examples with g++ and runs them.
   --all   also: clang++, address and undefined-behaviour sanitizers, headers, refused programs, consumer projects,
-          the tree and the documentation's code, benchmarks and the Fashion-MNIST example in a short run
+          the tree and the documentation's code, nvcc where there is a CUDA toolkit, benchmarks and the Fashion-MNIST
+          example in a short run
 The last line is `N passed, M failed`, over all runs of CTest; the exit status is 0 when no stage failed.
 TEXT
 }
@@ -33,6 +34,9 @@ mkdir -p "$logs"
 
 packages() {
     local wanted=("${packages_core[@]}" "${packages_tests[@]}" "${packages_examples[@]}" "${packages_bench[@]}")
+    if ! has_toolkit; then
+        wanted+=("${packages_thrust[@]}")
+    fi
     if [ "$all" = yes ]; then
         wanted+=("${packages_all[@]}")
     fi
@@ -47,12 +51,18 @@ build() {
         targets+=("protonce_$group")
     done
     # g++ spends twice the time on -O3; clang++'s build and the examples of both have it.
-    local level=-O1
+    local level=-O1 thrust=OFF cuda=OFF
+    if [ "$preset" = release ] && [ "$all" = yes ] && has_toolkit; then
+        cuda=ON
+    fi
     if [ "$preset" = clang ]; then
         level=
+        thrust=ON # the tests of all algorithms on Thrust too; the conformance of its operations is tested everywhere
     fi
     cmake --preset "$preset" -DPROTONCE_BUILD_TESTS=ON -DPROTONCE_BUILD_EXAMPLES=ON -DPROTONCE_STRICT=ON \
-        "-DPROTONCE_TEST_OPTIMIZE=$level"
+        "-DPROTONCE_TEST_OPTIMIZE=$level" \
+        -DPROTONCE_THRUST=ON "-DPROTONCE_TEST_THRUST_ALGORITHMS=$thrust" \
+        "-DPROTONCE_CUDA=$cuda" -DCMAKE_CUDA_ARCHITECTURES=90
     cmake --build --preset "$preset" --parallel "$jobs" --target "${targets[@]}" -- -k 0 2>&1 | tee "$log" || status=$?
     if grep -E "^$root/(include|tests|examples|bench)/[^:]*:[0-9:]* warning:" "$log"; then
         echo "the build warns about our own sources"
@@ -149,6 +159,10 @@ if [ "$all" = yes ]; then
     stage 'consumers' run_checks consumer release clang
     stage 'tree' run_checks tree release
     stage 'code in the documentation' run_checks snippets release
+    if has_toolkit; then
+        stage 'nvcc: build' build release cuda_tests
+        stage 'GPU: tests, where there is one' run_checks gpu release
+    fi
     stage 'benchmarks, short' bench_smoke
     stage 'Fashion-MNIST, short' run_checks fashion release
 fi

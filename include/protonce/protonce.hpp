@@ -8,6 +8,8 @@
 #include <protonce/core/check.hpp>
 #include <protonce/core/contrast.hpp>
 #include <protonce/core/error.hpp>
+#include <protonce/core/exact_distance.hpp>
+#include <protonce/core/host_device.hpp>
 #include <protonce/core/normalize.hpp>
 #include <protonce/core/on_host.hpp>
 #include <protonce/core/parallel.hpp>
@@ -46,7 +48,9 @@
 #include <protonce/em/checkpoint.hpp>
 #include <protonce/em/objective.hpp>
 
+#ifndef __CUDACC__ // units of nvcc have the backends of devices, which are included one by one
 #include <protonce/backend/cpu.hpp>
+#endif
 #include <protonce/backend/reference.hpp>
 
 #include <protonce/adapt/eigen.hpp>

@@ -10,8 +10,8 @@
 #include <vector>
 
 using namespace protonce;
-using reference_detail::compare_distance;
-using reference_detail::exact_sum;
+using protonce::detail::compare_distance;
+using protonce::detail::exact_sum;
 
 namespace {
 
@@ -33,7 +33,7 @@ assigned<T> assign(matrix_view<const T> features, matrix_view<const T> centroids
 
 template <class T>
 int compare(const std::vector<T>& x, const std::vector<T>& a, const std::vector<T>& b) {
-    return compare_distance<T>(view_vector(x), view_vector(a), view_vector(b));
+    return compare_distance(x.data(), a.data(), b.data(), static_cast<index_t>(x.size()));
 }
 
 } // namespace

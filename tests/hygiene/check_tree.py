@@ -28,6 +28,8 @@ ALLOWED = {
     "backend": {"core", "backend"},
     "adapt": {"core", "adapt"},
 }
+# A backend includes its own headers, and from others: the operations that accelerators share, the CUDA runtime's.
+SHARED = {"thrust": {"elementwise", "cuda"}, "cuda": {"elementwise"}}
 # Third-party headers are for the backends that are made of them.
 THIRD_PARTY = {"backend/thrust": r"(thrust|cub|cuda)/", "backend/cuda": r"(cub|cuda)"}
 
@@ -78,7 +80,9 @@ def header_faults(name, text, umbrella):
                 continue
             if place(target) not in ALLOWED.get(folder, set()):
                 yield f"{folder or 'the top'} must not include {included}"
-            elif folder == "backend" and backend_name(target) not in ("", backend_name(name)):
+            elif folder == "backend" and backend_name(target) not in {"", backend_name(name)} | SHARED.get(
+                backend_name(name), set()
+            ):
                 yield f"backend {backend_name(name)} must not include backend {backend_name(target)}"
         elif included in SYSTEM:
             if name not in SYSTEM[included]:
@@ -142,6 +146,8 @@ def self_test():
         ("backend/cpu.hpp", good + "#include <protonce/backend/cpu/tiles.hpp>\n#include <vector>\n", ""),
         ("backend/thrust/a.hpp", good + "#include <thrust/sort.h>\n", ""),
         ("backend/cpu/a.hpp", good + "#include <protonce/backend/reference.hpp>\n", "must not include backend reference"),
+        ("backend/thrust/a.hpp", good + "#include <protonce/backend/elementwise/rows.hpp>\n", ""),
+        ("backend/cpu/a.hpp", good + "#include <protonce/backend/elementwise/rows.hpp>\n", "must not include backend elementwise"),
         ("backend/reference.hpp", good + "#include <Eigen/Core>\n", "third-party header Eigen/Core"),
         ("adapt/eigen.hpp", good + "#include <Eigen/Core>\n", "third-party header"),
         ("adapt/eigen.hpp", good + "#include <protonce/e_step/kmeans.hpp>\n", "adapt must not include"),

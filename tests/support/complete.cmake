@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# cmake -Dprogram=<test program> -Dfolder=<folder> -Dstems=<file>,<file>... -P complete.cmake
+# cmake -Dprogram=<test program> -Dfiles=<folder>/<file>,<folder>/<file>... -P complete.cmake
 # The test cases of a program are those of its files, each at least one: no case is left out of the CTest entries.
 
 function(count_cases output)
@@ -12,15 +12,15 @@ endfunction()
 
 count_cases(total)
 set(sum 0)
-string(REPLACE "," ";" stems "${stems}")
-foreach(stem IN LISTS stems)
-    count_cases(cases "--source-file=*/${folder}/${stem}.cpp")
+string(REPLACE "," ";" files "${files}")
+foreach(file IN LISTS files)
+    count_cases(cases "--source-file=*/${file}.cpp")
     if(cases EQUAL 0)
-        message(FATAL_ERROR "${folder}/${stem}.cpp registers no test case")
+        message(FATAL_ERROR "${file}.cpp registers no test case")
     endif()
     math(EXPR sum "${sum} + ${cases}")
 endforeach()
 if(NOT sum EQUAL total)
     message(FATAL_ERROR "${program} has ${total} test cases, its files select ${sum}")
 endif()
-message(STATUS "${folder}: ${total} test cases in the files ${stems}")
+message(STATUS "${total} test cases in the files ${files}")

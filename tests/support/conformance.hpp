@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <protonce/backend/cpu.hpp>
-#include <protonce/backend/reference.hpp>
-
 #include <support/backends.hpp>
 #include <support/placed.hpp>
 #include <support/random.hpp>
@@ -15,9 +12,17 @@
 #include <string>
 #include <vector>
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 /// The backends that must equal reference_backend. A new one joins by a line here, and by one in make() if its options
 /// differ.
+#ifdef PROTONCE_TEST_THRUST
+#define CONFORMING_BACKENDS protonce::thrust_backend<float>, protonce::thrust_backend<double>
+#else
 #define CONFORMING_BACKENDS protonce::cpu_backend<float>, protonce::cpu_backend<double>
+#endif
 
 namespace test {
 
@@ -28,6 +33,17 @@ struct variant {
     int instructions = 0;
 };
 
+#ifdef __CUDACC__
+template <class B>
+std::vector<variant> variants() {
+    return {variant{}};
+}
+
+template <class B>
+B make(const variant&, std::pmr::memory_resource* memory = nullptr) {
+    return backend_on<B>(memory);
+}
+#else
 template <class B>
 constexpr bool has_instruction_sets = requires(B& be) {
     be.use(protonce::detail::cpu::instruction_set::avx2);
@@ -49,15 +65,20 @@ std::vector<variant> variants() {
 }
 
 template <class B>
-B make(const variant& how, std::pmr::memory_resource* memory = nullptr) {
+B make([[maybe_unused]] const variant& how, std::pmr::memory_resource* memory = nullptr) {
     if constexpr (has_instruction_sets<B>) {
         B be(protonce::cpu_options{.threads = how.threads, .memory = memory});
         be.use(static_cast<protonce::detail::cpu::instruction_set>(how.instructions));
         return be;
     } else {
+#if defined(PROTONCE_TEST_THRUST) && THRUST_DEVICE_SYSTEM == THRUST_DEVICE_SYSTEM_OMP
+        omp_set_num_threads(how.threads);
+#endif
         return backend_on<B>(memory);
     }
 }
+
+#endif
 
 template <class B>
 using reference_of = protonce::reference_backend<typename B::value_type>;

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#ifdef __CUDACC__
+#error "protonce: nvcc ignores what cpu_backend chooses instruction sets with: include it in units of the host compiler"
+#endif
+
 #include <protonce/backend/cpu/draws.hpp>
 #include <protonce/backend/cpu/kernels.hpp>
 #include <protonce/backend/cpu/kernels_rows.hpp>

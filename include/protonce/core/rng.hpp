@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/core/host_device.hpp>
 #include <protonce/core/types.hpp>
 
 #include <array>
 #include <bit>
 #include <cstdint>
-
-#if defined(__CUDACC__) || defined(__HIPCC__)
-#define PROTONCE_HOST_DEVICE __host__ __device__
-#else
-#define PROTONCE_HOST_DEVICE
-#endif
 
 /// Counter-based random numbers: a pure function of (seed, step, level, purpose, counter). The same on every machine, for any number
 /// of threads, on host and device; nothing is carried from one draw to the next.

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/core/check.hpp>
+#include <protonce/core/host_device.hpp>
 #include <protonce/core/view.hpp>
 
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <limits>
 
-namespace protonce::inline v0::reference_detail {
+/// Which of several points is nearest, in exact arithmetic: for backends that promise it, on host and device.
+namespace protonce::inline v0::detail {
 
 /// Sum of products of finite doubles without any rounding: a fixed-point number that holds every bit a product can
 /// have.
@@ -19,7 +23,7 @@ namespace protonce::inline v0::reference_detail {
 class exact_sum {
 public:
     /// Adds a * b * 2^scale, scale 0 or 1; negative: subtracts it. Both factors finite.
-    void add(double a, double b, int scale = 0, bool negative = false) {
+    PROTONCE_HOST_DEVICE void add(double a, double b, int scale = 0, bool negative = false) {
         const number x(a);
         const number y(b);
         const bool down = negative != (x.negative != y.negative);
@@ -35,7 +39,7 @@ public:
     }
 
     /// -1, 0 or 1.
-    int sign() {
+    PROTONCE_HOST_DEVICE int sign() {
         std::int64_t carry = 0;
         bool any = false;
         for (auto& digit : digits_) {
@@ -52,7 +56,7 @@ private:
     static constexpr std::uint64_t low32 = 0xffffffffu;
 
     struct number {
-        explicit number(double value) {
+        PROTONCE_HOST_DEVICE explicit number(double value) {
             const auto bits = std::bit_cast<std::uint64_t>(value);
             const int field = static_cast<int>((bits >> 52) & 0x7ff);
             negative = (bits >> 63) != 0;
@@ -64,7 +68,7 @@ private:
         int exponent;
     };
 
-    void add_bits(std::uint64_t value, int position, bool negative) {
+    PROTONCE_HOST_DEVICE void add_bits(std::uint64_t value, int position, bool negative) {
         const auto first = static_cast<std::size_t>(position / 32);
         const int shift = position % 32;
         const std::uint64_t parts[3] = {(value << shift) & low32, (value >> (32 - shift)) & low32,
@@ -81,9 +85,9 @@ private:
 /// Sign of ||x - a||^2 - ||x - b||^2 in exact arithmetic, for finite values: -1 if a is nearer, 0 at equal distance, 1
 /// if b is nearer. The squares of x cancel: what is left is  sum_j  a_j^2 - 2 x_j a_j - b_j^2 + 2 x_j b_j.
 template <class T>
-int compare_distance(vector_view<const T> x, vector_view<const T> a, vector_view<const T> b) {
+PROTONCE_HOST_DEVICE int compare_distance(const T* x, const T* a, const T* b, index_t cols) {
     exact_sum difference;
-    for (index_t j = 0; j < x.size(); ++j) {
+    for (index_t j = 0; j < cols; ++j) {
         if (a[j] == b[j]) {
             continue; // cancels too
         }
@@ -95,4 +99,59 @@ int compare_distance(vector_view<const T> x, vector_view<const T> a, vector_view
     return difference.sign();
 }
 
-} // namespace protonce::inline v0::reference_detail
+template <class T>
+PROTONCE_HOST_DEVICE bool all_finite(const T* x, index_t cols) {
+    for (index_t j = 0; j < cols; ++j) {
+        if (!check::is_finite(x[j])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// Squares of differences, never x^2 - 2 x c + c^2: that form cancels for points far from the origin. A point that
+/// holds NaN or infinity is at distance NaN from every other.
+template <class T>
+PROTONCE_HOST_DEVICE double squared_distance(const T* x, const T* c, index_t cols) {
+    double sum = 0;
+    for (index_t j = 0; j < cols; ++j) {
+        const double difference = static_cast<double>(x[j]) - static_cast<double>(c[j]);
+        sum += difference * difference;
+    }
+    const bool overflow = !check::is_finite(sum);
+    return overflow && !(all_finite(x, cols) && all_finite(c, cols)) ? std::numeric_limits<double>::quiet_NaN() : sum;
+}
+
+/// Number of the nearest of `count` centroids, `stride` values apart, in exact arithmetic; the lowest among equals. A
+/// centroid at distance NaN is never nearer; if there is no other, the answer is 0.
+template <class T>
+PROTONCE_HOST_DEVICE index_t nearest_centroid(const T* x, const T* centroids, index_t count, index_t cols,
+                                              index_t stride) {
+    // Each rounded distance d is within (1 +- error) d plus `tiny` of the exact one: one rounding for the difference,
+    // doubled by squaring, one for the square, C for the sum; the factor 2 pays for the higher orders and for the
+    // comparison itself. Squares may underflow.
+    constexpr double unit = std::numeric_limits<double>::epsilon() / 2;
+    const double error = 2 * unit * static_cast<double>(cols + 4);
+    const double tiny = (std::numeric_limits<double>::min)() * static_cast<double>(cols);
+    index_t best = 0;
+    double least = std::numeric_limits<double>::quiet_NaN();
+    for (index_t k = 0; k < count; ++k) {
+        const double distance = squared_distance(x, centroids + k * stride, cols);
+        if (distance != distance) {
+            continue;
+        }
+        const double margin = error * (distance + least) + tiny;
+        const bool nearer = least != least              ? true
+                            : distance < least - margin ? true
+                            : distance > least + margin
+                                ? false
+                                : compare_distance(x, centroids + k * stride, centroids + best * stride, cols) < 0;
+        if (nearer) {
+            best = k;
+            least = distance;
+        }
+    }
+    return best;
+}
+
+} // namespace protonce::inline v0::detail

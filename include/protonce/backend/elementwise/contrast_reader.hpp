@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/backend/elementwise/table.hpp>
+#include <protonce/core/contrast.hpp>
+#include <protonce/core/workspace.hpp>
+
+#include <cmath>
+
+namespace protonce::inline v0::detail::elementwise {
+
+/// A softmax problem (core/contrast.hpp) where the processor that runs an element reads it, and how its members are read when some
+/// are empty.
+template <class T>
+struct contrast_reader {
+    table<const T> query, columns, positive;
+    const index_t* column_id;
+    const index_t* column_count;
+    index_t most_used; // columns that may be used: J, or P
+    const label_t* own;
+    const label_t* self;
+    const label_t* row_group;
+    const label_t* pool_group;
+    const T* temperatures;
+    bool has_one_temperature;
+    const T* log_weights;
+    const T* row_scales;
+    bool has_one_scale;
+
+    template <class S>
+    explicit contrast_reader(const contrast<T, S>& in)
+        : query(in.query), columns(in.columns), positive(in.positive), column_id(in.column_id.data()),
+          column_count(in.column_count.data()),
+          most_used(in.column_id.empty() ? in.columns.rows() : in.column_id.size()), own(in.own.data()),
+          self(in.self.data()), row_group(in.row_group.data()), pool_group(in.pool_group.data()),
+          temperatures(in.temperature.data()), has_one_temperature(in.temperature.size() == 1),
+          log_weights(in.log_weight.data()), row_scales(in.row_scale.data()), has_one_scale(in.row_scale.size() == 1) {
+    }
+
+    PROTONCE_HOST_DEVICE bool positive_is_outside() const { return positive.data != nullptr; }
+    PROTONCE_HOST_DEVICE bool takes_part(index_t i) const { return positive_is_outside() || own[i] >= 0; }
+    PROTONCE_HOST_DEVICE bool is_positive(index_t i, index_t p) const { return !positive_is_outside() && own[i] == p; }
+
+    PROTONCE_HOST_DEVICE index_t num_used() const {
+        return column_count == nullptr || column_count[0] > most_used ? most_used : column_count[0];
+    }
+    PROTONCE_HOST_DEVICE index_t pool_row(index_t j) const { return column_id == nullptr ? j : column_id[j]; }
+    /// Is column p in the sum of row i?
+    PROTONCE_HOST_DEVICE bool is_in(index_t i, index_t p) const {
+        if (self != nullptr && self[i] == p) {
+            return false;
+        }
+        const bool same_group = row_group != nullptr && row_group[i] >= 0 && row_group[i] == pool_group[p];
+        return !same_group || is_positive(i, p);
+    }
+
+    PROTONCE_HOST_DEVICE T temperature(index_t p) const { return temperatures[has_one_temperature ? 0 : p]; }
+    PROTONCE_HOST_DEVICE T log_weight(index_t j) const { return log_weights == nullptr ? T(0) : log_weights[j]; }
+    PROTONCE_HOST_DEVICE double row_scale(index_t i) const {
+        return row_scales == nullptr ? 1.0 : static_cast<double>(row_scales[has_one_scale ? 0 : i]);
+    }
+
+    /// query_i . key / t: one chain of multiply-adds, the same bits wherever it is computed.
+    PROTONCE_HOST_DEVICE T logit(index_t i, const T* key, T t) const {
+        const T* q = query.row(i);
+        T sum = 0;
+        for (index_t c = 0; c < query.cols; ++c) {
+            sum = multiply_add(q[c], key[c], sum);
+        }
+        return sum / t;
+    }
+};
+
+/// The softmax of one row, its terms divided by e^largest. The positive stays apart from the others: so a loss near 0 and its
+/// gradient keep their digits.
+struct row_softmax {
+    double positive_logit = 0;
+    double positive_log_weight = 0;
+    double largest = 0; // of s_ij + ln w_j
+    double positive = 1;
+    double others = 0;
+    double top1 = 0;
+    double scale = 0; // p_ij = scale * e^(s_ij + ln w_j - largest rounded to T)
+
+    PROTONCE_HOST_DEVICE double sum() const { return positive + others; }
+    /// dl_i/ds_i+
+    PROTONCE_HOST_DEVICE double positive_slope() const { return -others / sum(); }
+    PROTONCE_HOST_DEVICE double log_sum() const { return largest + std::log(sum()); }
+    PROTONCE_HOST_DEVICE double loss() const {
+        const bool positive_is_largest = largest == positive_logit + positive_log_weight;
+        return positive_is_largest ? positive_log_weight + std::log1p(others)
+                                   : std::log(sum()) + (largest - positive_logit);
+    }
+};
+
+/// What some columns add to the sum of a row: terms divided by e^largest, and how many logits lie above the positive's or equal it.
+struct partial_softmax {
+    double largest;
+    double sum;
+    index_t above;
+    index_t equal;
+};
+
+/// What the passes over one problem share. Logits exist for a tile of the columns at a time, of about a million pairs.
+template <class T>
+struct softmax_state {
+    static constexpr index_t part_columns = 128; // a thread sums the terms of one row over so many
+    static constexpr index_t tile_pairs = index_t{1} << 20;
+
+    template <class Scope, class S>
+    softmax_state(Scope& scope, const contrast<T, S>& problem)
+        : read(problem), rows(problem.query.rows()), cols(problem.query.cols()),
+          tile(tile_columns(rows, read.most_used)), parts(ceil_div(read.most_used, part_columns)),
+          softmax(scope.template vector<row_softmax>(rows).data()), logit(scope.template vector<T>(rows * tile).data()) {
+    }
+
+    static index_t tile_columns(index_t rows, index_t columns) {
+        const index_t fitting = tile_pairs / rows / part_columns * part_columns;
+        const index_t wanted = ceil_div(columns, part_columns) * part_columns;
+        return fitting < part_columns ? part_columns : fitting < wanted ? fitting : wanted;
+    }
+    /// Columns of the tile that begins at j0.
+    index_t tile_count(index_t j0) const { return j0 + tile < read.most_used ? tile : read.most_used - j0; }
+
+    contrast_reader<T> read;
+    index_t rows;         // B
+    index_t cols;         // C
+    index_t tile;         // columns whose logits exist at a time
+    index_t parts;        // of the columns, for sums of terms
+    row_softmax* softmax; // (B,)
+    T* logit;             // (B, tile)
+};
+
+} // namespace protonce::inline v0::detail::elementwise

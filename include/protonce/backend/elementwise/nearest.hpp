@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/backend/elementwise/table.hpp>
+#include <protonce/core/exact_distance.hpp>
+#include <protonce/core/workspace.hpp>
+
+#include <limits>
+
+namespace protonce::inline v0::detail::elementwise {
+
+/// Rounded to T, so that taking it off rounds each value once more.
+template <class Run, class T>
+void find_mean(Run& run, scratch_of<Run>& scratch, table<const T> x, T* mean) {
+    scope_of<Run> scope(scratch);
+    const blocks cut(x.rows);
+    const table<double> part = scope.template matrix<double>(cut.count, x.cols);
+    run.for_each(cut.count * x.cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
+        double sum = 0;
+        for (index_t i = cut.first(at / x.cols); i < cut.last(at / x.cols); ++i) {
+            sum += static_cast<double>(x(i, at % x.cols));
+        }
+        part(at / x.cols, at % x.cols) = sum;
+    });
+    run.for_each(x.cols, [=] PROTONCE_HOST_DEVICE(index_t j) {
+        double sum = 0;
+        for (index_t b = 0; b < cut.count; ++b) {
+            sum += part(b, j);
+        }
+        mean[j] = static_cast<T>(sum / static_cast<double>(x.rows));
+    });
+}
+
+/// What is kept of rows that are assigned many times: their mean, so that scores of points far from the origin keep their digits.
+template <class T, class Run>
+class row_index {
+public:
+    /// \param may_centre  false: the rows are taken as they are
+    row_index(Run& run, scratch_of<Run>& scratch, matrix_view<const T, typename Run::space> features, bool may_centre)
+        : scope_(scratch), features_(features), mean_(scope_.template vector<T>(features.cols()).data()) {
+        if (may_centre) {
+            find_mean<Run, T>(run, scratch, features, mean_);
+        } else {
+            fill(run, mean_, features.cols(), T(0));
+        }
+    }
+
+    matrix_view<const T, typename Run::space> features() const { return features_; }
+    const T* mean() const { return mean_; }
+
+private:
+    scope_of<Run> scope_;
+    matrix_view<const T, typename Run::space> features_;
+    T* mean_;
+};
+
+/// The best of the scores x.c - ||c||^2 / 2 of one row, and the runner-up.
+template <class T>
+struct best_two {
+    T first = -std::numeric_limits<T>::infinity();
+    T second = -std::numeric_limits<T>::infinity();
+    index_t label = 0;
+
+    PROTONCE_HOST_DEVICE void take(T score, index_t k) {
+        if (score > first) {
+            second = first;
+            first = score;
+            label = k;
+        } else if (score > second) {
+            second = score;
+        }
+    }
+};
+
+/// Scores of one row with all centroids, both centred, eight at a time: eight chains hide each other's latency.
+///
+/// \param squared  overwritten: ||x||^2 of the centred row
+template <class T>
+PROTONCE_HOST_DEVICE best_two<T> score_row(const T* x, const T* mean, table<const T> centred, const T* half_square,
+                                           T& squared) {
+    constexpr int width = 8;
+    best_two<T> best;
+    for (index_t k0 = 0; k0 < centred.rows; k0 += width) {
+        const T* c[width];
+        T score[width];
+        for (int w = 0; w < width; ++w) {
+            const index_t k = k0 + w < centred.rows ? k0 + w : centred.rows - 1;
+            c[w] = centred.row(k);
+            score[w] = -half_square[k];
+        }
+        squared = T(0);
+        for (index_t j = 0; j < centred.cols; ++j) {
+            const T value = x[j] - mean[j];
+            squared = multiply_add(value, value, squared);
+            for (int w = 0; w < width; ++w) {
+                score[w] = multiply_add(value, c[w][j], score[w]);
+            }
+        }
+        for (int w = 0; w < width && k0 + w < centred.rows; ++w) {
+            best.take(score[w], k0 + w);
+        }
+    }
+    return best;
+}
+
+/// Label of the nearest centroid in exact arithmetic, the lowest among equals, and the squared distance to it from the differences,
+/// in double.
+///
+/// Scores in T name the best of each row. Where the runner-up lies within what rounding may hide, or anything overflowed, the row is
+/// looked at again: distances in double, and exact arithmetic where even those cannot tell.
+///
+/// With u the unit of T, x and c centred (one rounding each), a score is one chain of C products from -||c||^2 / 2 on: it is within
+/// (C + 5) u (||x|| ||c|| + ||c||^2 / 2) of the exact one, and products may underflow.
+template <class Run, class T>
+void nearest_row(Run& run, scratch_of<Run>& scratch, const row_index<T, Run>& index, table<const T> centroids,
+                 label_t* assignment, double* squared_distances) {
+    scope_of<Run> scope(scratch);
+    const table<const T> x(index.features());
+    const T* mean = index.mean();
+    const index_t cols = x.cols;
+    const table<T> moved = scope.template matrix<T>(centroids.rows, cols);
+    T* half_square = scope.template vector<T>(centroids.rows).data();
+    T* longest = scope.template vector<T>(1).data(); // ||c||, the largest
+    run.for_each(centroids.rows, [=] PROTONCE_HOST_DEVICE(index_t k) {
+        double sum = 0;
+        for (index_t j = 0; j < cols; ++j) {
+            moved(k, j) = centroids(k, j) - mean[j];
+            sum += static_cast<double>(moved(k, j)) * static_cast<double>(moved(k, j));
+        }
+        half_square[k] = static_cast<T>(sum / 2);
+    });
+    run.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
+        T largest = 0;
+        for (index_t k = 0; k < centroids.rows; ++k) {
+            largest = half_square[k] > largest || half_square[k] != half_square[k] ? half_square[k] : largest;
+        }
+        longest[0] = std::sqrt(2 * largest);
+    });
+    const table<const T> centred = matrix_view<const T, typename Run::space>(moved.data, moved.rows, moved.cols);
+    run.for_each(x.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+        T squared = 0;
+        const best_two<T> best = score_row(x.row(i), mean, centred, half_square, squared);
+        // Twice the error, with room for the roundings of the bound itself.
+        constexpr T unit = std::numeric_limits<T>::epsilon() / 2;
+        const T tiny = (std::numeric_limits<T>::min)() * static_cast<T>(cols + 4);
+        const T margin = 4 * static_cast<T>(cols + 8) * unit * longest[0] * (std::sqrt(squared) + longest[0]) + tiny;
+        const bool is_certain = best.first - best.second > margin && check::is_finite(margin);
+        const index_t label = is_certain ? best.label
+                                         : nearest_centroid(x.row(i), centroids.data, centroids.rows, cols,
+                                                            centroids.stride);
+        assignment[i] = static_cast<label_t>(label);
+        if (squared_distances != nullptr) {
+            squared_distances[i] = squared_distance(x.row(i), centroids.row(label), cols);
+        }
+    });
+}
+
+/// potential_l = sum of weight_i min(least_i, ||x_i - candidate_l||^2), by blocks of rows.
+template <class Run, class T>
+void candidate_potential(Run& run, scratch_of<Run>& scratch, table<const T> x, table<const T> candidates,
+                         const T* weight, const double* least, double* potential) {
+    scope_of<Run> scope(scratch);
+    const blocks cut(x.rows);
+    const index_t trials = candidates.rows;
+    const table<double> part = scope.template matrix<double>(cut.count, trials);
+    run.for_each(cut.count * trials, [=] PROTONCE_HOST_DEVICE(index_t at) {
+        const index_t b = at / trials;
+        const index_t l = at % trials;
+        double sum = 0;
+        for (index_t i = cut.first(b); i < cut.last(b); ++i) {
+            sum += weight_of(weight, i) * smaller(least[i], squared_distance(x.row(i), candidates.row(l), x.cols));
+        }
+        part(b, l) = sum;
+    });
+    run.for_each(trials, [=] PROTONCE_HOST_DEVICE(index_t l) {
+        double sum = 0;
+        for (index_t b = 0; b < cut.count; ++b) {
+            sum += part(b, l);
+        }
+        potential[l] = sum;
+    });
+}
+
+/// least_i = min(least_i, ||x_i - candidate||^2)
+template <class Run, class T>
+void relax_nearest(Run& run, table<const T> x, const T* candidate, double* least) {
+    run.for_each(x.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+        least[i] = smaller(least[i], squared_distance(x.row(i), candidate, x.cols));
+    });
+}
+
+} // namespace protonce::inline v0::detail::elementwise
