@@ -69,7 +69,56 @@ struct best_two {
             second = score;
         }
     }
+    /// The best two of both.
+    PROTONCE_HOST_DEVICE void merge(const best_two& other) {
+        const bool is_other = other.first > first || (other.first == first && other.label < label);
+        const T loser = is_other ? first : other.first;
+        const T runner_up = is_other ? other.second : second;
+        second = loser > runner_up ? loser : runner_up;
+        first = is_other ? other.first : first;
+        label = is_other ? other.label : label;
+    }
+    /// Is the best one the nearest for sure, if scores are within margin / 2 of the exact ones?
+    PROTONCE_HOST_DEVICE bool is_certain(T margin) const {
+        return first - second > margin && check::is_finite(margin);
+    }
 };
+
+/// Writes the label of row i, the exact one, and its squared distance, from the differences, in double. A row whose best score is not
+/// certain is looked at again: distances in double, and exact arithmetic where even those cannot tell.
+template <class T>
+PROTONCE_HOST_DEVICE void settle_row(index_t i, const best_two<T>& best, T margin, table<const T> x,
+                                     table<const T> centroids, label_t* assignment, double* squared_distances) {
+    const index_t label =
+        best.is_certain(margin)
+            ? best.label
+            : nearest_centroid(x.row(i), centroids.data, centroids.rows, centroids.cols, centroids.stride);
+    assignment[i] = static_cast<label_t>(label);
+    if (squared_distances != nullptr) {
+        squared_distances[i] = squared_distance(x.row(i), centroids.row(label), x.cols);
+    }
+}
+
+/// Centroids less the mean, in rows of `moved`, with zeros after the last column; half their squared norms, and the largest norm.
+template <class Run, class T>
+void centre_centroids(Run& run, table<const T> centroids, const T* mean, table<T> moved, T* half_square, T* longest) {
+    const index_t cols = centroids.cols;
+    run.for_each(centroids.rows, [=] PROTONCE_HOST_DEVICE(index_t k) {
+        double sum = 0;
+        for (index_t j = 0; j < moved.cols; ++j) {
+            moved(k, j) = j < cols ? centroids(k, j) - mean[j] : T(0);
+            sum += static_cast<double>(moved(k, j)) * static_cast<double>(moved(k, j));
+        }
+        half_square[k] = static_cast<T>(sum / 2);
+    });
+    run.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
+        T largest = 0;
+        for (index_t k = 0; k < centroids.rows; ++k) {
+            largest = half_square[k] > largest || half_square[k] != half_square[k] ? half_square[k] : largest;
+        }
+        longest[0] = std::sqrt(2 * largest);
+    });
+}
 
 /// Scores of one row with all centroids, both centred, eight at a time: eight chains hide each other's latency.
 ///
@@ -102,14 +151,11 @@ PROTONCE_HOST_DEVICE best_two<T> score_row(const T* x, const T* mean, table<cons
     return best;
 }
 
-/// Label of the nearest centroid in exact arithmetic, the lowest among equals, and the squared distance to it from the differences,
-/// in double.
+/// Label of the nearest centroid in exact arithmetic, the lowest among equals, and the squared distance to it.
 ///
-/// Scores in T name the best of each row. Where the runner-up lies within what rounding may hide, or anything overflowed, the row is
-/// looked at again: distances in double, and exact arithmetic where even those cannot tell.
-///
-/// With u the unit of T, x and c centred (one rounding each), a score is one chain of C products from -||c||^2 / 2 on: it is within
-/// (C + 5) u (||x|| ||c|| + ||c||^2 / 2) of the exact one, and products may underflow.
+/// Scores in T name the best of each row; settle_row() looks again where the runner-up lies within what rounding may hide, or
+/// anything overflowed. With u the unit of T, x and c centred (one rounding each), a score is one chain of C products from
+/// -||c||^2 / 2 on: it is within (C + 5) u (||x|| ||c|| + ||c||^2 / 2) of the exact one, and products may underflow.
 template <class Run, class T>
 void nearest_row(Run& run, scratch_of<Run>& scratch, const row_index<T, Run>& index, table<const T> centroids,
                  label_t* assignment, double* squared_distances) {
@@ -117,25 +163,11 @@ void nearest_row(Run& run, scratch_of<Run>& scratch, const row_index<T, Run>& in
     const table<const T> x(index.features());
     const T* mean = index.mean();
     const index_t cols = x.cols;
-    const table<T> moved = scope.template matrix<T>(centroids.rows, cols);
+    const auto moved = scope.template matrix<T>(centroids.rows, cols);
     T* half_square = scope.template vector<T>(centroids.rows).data();
-    T* longest = scope.template vector<T>(1).data(); // ||c||, the largest
-    run.for_each(centroids.rows, [=] PROTONCE_HOST_DEVICE(index_t k) {
-        double sum = 0;
-        for (index_t j = 0; j < cols; ++j) {
-            moved(k, j) = centroids(k, j) - mean[j];
-            sum += static_cast<double>(moved(k, j)) * static_cast<double>(moved(k, j));
-        }
-        half_square[k] = static_cast<T>(sum / 2);
-    });
-    run.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
-        T largest = 0;
-        for (index_t k = 0; k < centroids.rows; ++k) {
-            largest = half_square[k] > largest || half_square[k] != half_square[k] ? half_square[k] : largest;
-        }
-        longest[0] = std::sqrt(2 * largest);
-    });
-    const table<const T> centred = matrix_view<const T, typename Run::space>(moved.data, moved.rows, moved.cols);
+    T* longest = scope.template vector<T>(1).data();
+    centre_centroids<Run, T>(run, centroids, mean, moved, half_square, longest);
+    const table<const T> centred = moved;
     run.for_each(x.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
         T squared = 0;
         const best_two<T> best = score_row(x.row(i), mean, centred, half_square, squared);
@@ -143,14 +175,7 @@ void nearest_row(Run& run, scratch_of<Run>& scratch, const row_index<T, Run>& in
         constexpr T unit = std::numeric_limits<T>::epsilon() / 2;
         const T tiny = (std::numeric_limits<T>::min)() * static_cast<T>(cols + 4);
         const T margin = 4 * static_cast<T>(cols + 8) * unit * longest[0] * (std::sqrt(squared) + longest[0]) + tiny;
-        const bool is_certain = best.first - best.second > margin && check::is_finite(margin);
-        const index_t label = is_certain ? best.label
-                                         : nearest_centroid(x.row(i), centroids.data, centroids.rows, cols,
-                                                            centroids.stride);
-        assignment[i] = static_cast<label_t>(label);
-        if (squared_distances != nullptr) {
-            squared_distances[i] = squared_distance(x.row(i), centroids.row(label), cols);
-        }
+        settle_row(i, best, margin, x, centroids, assignment, squared_distances);
     });
 }
 

@@ -154,9 +154,10 @@ public:
         elementwise::draw_columns(run(), scratch_, own, pool, num_negatives, key, out);
     }
 
-private:
+protected:
     Run& run() { return run_; }
 
+private:
     std::pmr::memory_resource* memory_;
     workspace<space> scratch_;
     workspace<host> host_scratch_;
