@@ -3,10 +3,10 @@
 
 packages_core=(g++ cmake ninja-build libeigen3-dev)
 packages_examples=(libxtensor-dev xtl-dev zlib1g-dev liblinear-dev dataset-fashion-mnist)
-packages_tests=(doctest-dev libxtensor-dev xtl-dev nlohmann-json3-dev)
+packages_tests=(doctest-dev libxtensor-dev xtl-dev nlohmann-json3-dev python3)
 packages_thrust=(libthrust-dev) # where there is no CUDA toolkit, which has it too
 packages_bench=(libbenchmark-dev)
-packages_all=(clang libomp-dev python3)
+packages_all=(clang libomp-dev)
 
 has_toolkit() {
     local toolkit
