@@ -24,9 +24,9 @@ struct bounds {
     double loss, log_sum, query, columns, temperature;
 };
 
-template <class T>
+template <class B, class T = typename B::value_type>
 bounds allowed(const contrast_problem<T>& in) {
-    const double u = test::unit<T>;
+    const double u = test::product_unit<B>;
     const double rows = static_cast<double>(in.query.rows());
     const double pool = static_cast<double>(in.columns.rows());
     const double cols = static_cast<double>(in.query.cols());
@@ -81,7 +81,7 @@ void check_problem(const contrast_problem<typename B::value_type>& problem) {
     for (const auto& how : test::variants<B>()) {
         INFO(how.name);
         B be = test::make<B>(how);
-        check_equal(run_contrast(be, problem), expected, allowed(problem));
+        check_equal(run_contrast(be, problem), expected, allowed<B>(problem));
     }
 }
 
@@ -168,7 +168,7 @@ TEST_CASE_TEMPLATE("conformance: one gradient for queries and columns takes both
             }
             test::reference_of<B> reference;
             const auto expected = run_contrast(reference, problem);
-            auto bound = allowed(problem);
+            auto bound = allowed<B>(problem);
             bound.query += bound.columns;
 
             for (const auto& how : test::variants<B>()) {

@@ -18,6 +18,18 @@ TYPE_TO_STRING_AS("thrust<float>", protonce::thrust_backend<float>);
 TYPE_TO_STRING_AS("thrust<double>", protonce::thrust_backend<double>);
 #endif
 
+#ifdef PROTONCE_TEST_EMULATED_CUDA
+#include <device/emulated_run.hpp>
+TYPE_TO_STRING_AS("emulated cuda<float>", test::emulated_cuda<float>);
+TYPE_TO_STRING_AS("emulated cuda<double>", test::emulated_cuda<double>);
+#endif
+
+#ifdef PROTONCE_TEST_CUDA
+#include <protonce/backend/cuda.hpp>
+TYPE_TO_STRING_AS("cuda<float>", protonce::cuda_backend<float>);
+TYPE_TO_STRING_AS("cuda<double>", protonce::cuda_backend<double>);
+#endif
+
 #if defined(PROTONCE_TEST_THRUST) && !defined(__CUDACC__)
 #define TEST_BACKENDS protonce::thrust_backend<float, protonce::host>, protonce::thrust_backend<double, protonce::host>
 using thrust_on_host_float = protonce::thrust_backend<float, protonce::host>; // a macro takes no comma
@@ -52,6 +64,16 @@ constexpr auto options_of() {
 #ifdef PROTONCE_TEST_THRUST
         if constexpr (std::is_constructible_v<B, protonce::thrust_options>) {
         return protonce::thrust_options{};
+    } else
+#endif
+#ifdef PROTONCE_TEST_CUDA
+        if constexpr (std::is_constructible_v<B, protonce::cuda_options>) {
+        return protonce::cuda_options{.losses = protonce::loss_precision::precise};
+    } else
+#endif
+#ifdef PROTONCE_TEST_EMULATED_CUDA
+        if constexpr (std::is_constructible_v<B, test::emulated_options>) {
+        return test::emulated_options{};
     } else
 #endif
     {

@@ -18,7 +18,11 @@
 
 /// The backends that must equal reference_backend. A new one joins by a line here, and by one in make() if its options
 /// differ.
-#ifdef PROTONCE_TEST_THRUST
+#if defined(PROTONCE_TEST_CUDA)
+#define CONFORMING_BACKENDS protonce::cuda_backend<float>, protonce::cuda_backend<double>
+#elif defined(PROTONCE_TEST_EMULATED_CUDA)
+#define CONFORMING_BACKENDS test::emulated_cuda<float>, test::emulated_cuda<double>
+#elif defined(PROTONCE_TEST_THRUST)
 #define CONFORMING_BACKENDS protonce::thrust_backend<float>, protonce::thrust_backend<double>
 #else
 #define CONFORMING_BACKENDS protonce::cpu_backend<float>, protonce::cpu_backend<double>
@@ -86,6 +90,17 @@ using reference_of = protonce::reference_backend<typename B::value_type>;
 /// Rounding unit: the largest relative error of one rounding to T.
 template <class T>
 constexpr double unit = std::numeric_limits<T>::epsilon() / 2.0;
+
+/// The same of products and their sums: a split into two of TF32 drops 2^-22 of a value, and tensor cores add within 2^-21.
+template <class B>
+constexpr double product_unit = unit<typename B::value_type>;
+#if defined(PROTONCE_TEST_CUDA)
+template <>
+inline constexpr double product_unit<protonce::cuda_backend<float>> = 0x1p-20;
+#elif defined(PROTONCE_TEST_EMULATED_CUDA)
+template <>
+inline constexpr double product_unit<emulated_cuda<float>> = 0x1p-20;
+#endif
 
 struct shape {
     index_t rows;

@@ -59,6 +59,14 @@ struct contrast_reader {
         return row_scales == nullptr ? 1.0 : static_cast<double>(row_scales[has_one_scale ? 0 : i]);
     }
 
+    /// The positive of a row that takes part, and its temperature.
+    PROTONCE_HOST_DEVICE const T* positive_row(index_t i) const {
+        return positive_is_outside() ? positive.row(i) : columns.row(own[i]);
+    }
+    PROTONCE_HOST_DEVICE T positive_temperature(index_t i) const {
+        return temperature(positive_is_outside() ? 0 : own[i]);
+    }
+
     /// query_i . key / t: one chain of multiply-adds, the same bits wherever it is computed.
     PROTONCE_HOST_DEVICE T logit(index_t i, const T* key, T t) const {
         const T* q = query.row(i);

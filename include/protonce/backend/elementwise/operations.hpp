@@ -146,7 +146,7 @@ public:
 
     void softmax_contrast(std::span<const contrast<T, space>> problems) {
         for (const auto& problem : problems) {
-            elementwise::softmax_contrast(run(), scratch_, problem);
+            elementwise::softmax_contrast(run(), scratch_, problem, plain_products{});
         }
     }
     void draw_columns(vector_view<const label_t, space> own, index_t pool, index_t num_negatives, rng_key key,

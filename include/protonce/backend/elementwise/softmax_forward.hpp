@@ -7,11 +7,87 @@
 
 namespace protonce::inline v0::detail::elementwise {
 
+/// Products of queries with columns, one thread an element. A backend with a faster way brings its own.
+struct plain_products {
+    /// logit_i = s_i+ of each row that takes part.
+    template <class Run, class T>
+    void positives(Run& run, const softmax_state<T>& state, T* logit) const {
+        const contrast_reader<T> read = state.read;
+        run.for_each(state.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+            if (read.takes_part(i)) {
+                logit[i] = read.logit(i, read.positive_row(i), read.positive_temperature(i));
+            }
+        });
+    }
+
+    /// Logits of the tile that begins at column j0.
+    template <class Run, class T>
+    void logits(Run& run, const softmax_state<T>& state, index_t j0) const {
+        const contrast_reader<T> read = state.read;
+        T* logit = state.logit;
+        const index_t tile = state.tile;
+        const index_t count = state.tile_count(j0);
+        run.for_each(state.rows * count, [=] PROTONCE_HOST_DEVICE(index_t at) {
+            const index_t i = at / count;
+            const index_t j = j0 + at % count;
+            if (j < read.num_used() && read.takes_part(i)) {
+                const index_t p = read.pool_row(j);
+                logit[i * tile + j - j0] = read.logit(i, read.columns.row(p), read.temperature(p));
+            }
+        });
+    }
+
+    /// sum_i += sum of slope_ij columns_j over the tile.
+    template <class Run, class T>
+    void add_to_query(Run& run, const softmax_state<T>& state, index_t j0, const T* slope, table<double> sum) const {
+        const contrast_reader<T> read = state.read;
+        const index_t tile = state.tile;
+        const index_t cols = state.cols;
+        const index_t count = state.tile_count(j0);
+        run.for_each(sum.rows * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
+            const index_t i = at / cols;
+            const index_t c = at % cols;
+            const index_t used = read.takes_part(i) ? read.num_used() : 0;
+            double running = sum(i, c);
+            for (index_t j = j0; j < j0 + count && j < used; ++j) {
+                running += static_cast<double>(slope[i * tile + j - j0]) *
+                           static_cast<double>(read.columns(read.pool_row(j), c));
+            }
+            sum(i, c) = running;
+        });
+    }
+
+    /// add(p, c, sum of slope_ij query_i) for each column p of the tile.
+    template <class Run, class T, class Add>
+    void to_columns(Run& run, const softmax_state<T>& state, index_t j0, const T* slope, const Add& add) const {
+        const contrast_reader<T> read = state.read;
+        const index_t tile = state.tile;
+        const index_t rows = state.rows;
+        const index_t cols = state.cols;
+        run.for_each(state.tile_count(j0) * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
+            const index_t j = at / cols;
+            const index_t c = at % cols;
+            if (j0 + j >= read.num_used()) {
+                return;
+            }
+            double sum = 0;
+            for (index_t i = 0; i < rows; ++i) {
+                if (read.takes_part(i)) {
+                    sum += static_cast<double>(slope[i * tile + j]) * static_cast<double>(read.query(i, c));
+                }
+            }
+            add(read.pool_row(j0 + j), c, sum);
+        });
+    }
+};
+
 /// Logit and log weight of each row's positive.
-template <class Run, class T>
-void find_positives(Run& run, scope_of<Run>& scope, const softmax_state<T>& state) {
+template <class Run, class T, class Products>
+void find_positives(Run& run, scope_of<Run>& scope, const softmax_state<T>& state, const Products& products) {
     const contrast_reader<T> read = state.read;
     row_softmax* softmax = state.softmax;
+    T* logit = scope.template vector<T>(state.rows).data();
+    products.positives(run, state, logit);
     // Weights go by place in column_id, positives by row of the pool.
     const T* weight_of_row = read.log_weights;
     if (read.log_weights != nullptr && read.column_id != nullptr) {
@@ -25,31 +101,12 @@ void find_positives(Run& run, scope_of<Run>& scope, const softmax_state<T>& stat
     }
     run.for_each(state.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
         row_softmax row;
-        if (read.positive_is_outside()) {
-            row.positive_logit = static_cast<double>(read.logit(i, read.positive.row(i), read.temperature(0)));
-        } else if (read.takes_part(i)) {
-            const index_t p = read.own[i];
-            row.positive_logit = static_cast<double>(read.logit(i, read.columns.row(p), read.temperature(p)));
-            row.positive_log_weight = weight_of_row == nullptr ? 0.0 : static_cast<double>(weight_of_row[p]);
+        if (read.takes_part(i)) {
+            row.positive_logit = static_cast<double>(logit[i]);
+            const bool has_weight = !read.positive_is_outside() && weight_of_row != nullptr;
+            row.positive_log_weight = has_weight ? static_cast<double>(weight_of_row[read.own[i]]) : 0.0;
         }
         softmax[i] = row;
-    });
-}
-
-/// Logits of the tile that begins at column j0.
-template <class Run, class T>
-void compute_logits(Run& run, const softmax_state<T>& state, index_t j0) {
-    const contrast_reader<T> read = state.read;
-    T* logit = state.logit;
-    const index_t tile = state.tile;
-    const index_t count = state.tile_count(j0);
-    run.for_each(state.rows * count, [=] PROTONCE_HOST_DEVICE(index_t at) {
-        const index_t i = at / count;
-        const index_t j = j0 + at % count;
-        if (j < read.num_used() && read.takes_part(i)) {
-            const index_t p = read.pool_row(j);
-            logit[i * tile + j - j0] = read.logit(i, read.columns.row(p), read.temperature(p));
-        }
     });
 }
 

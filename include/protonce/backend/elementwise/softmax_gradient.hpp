@@ -89,56 +89,14 @@ void compute_slopes(Run& run, const softmax_state<T>& state, index_t j0, T* slop
     });
 }
 
-/// sum_i += sum of slope_ij columns_j over the tile.
-template <class Run, class T>
-void add_to_query(Run& run, const softmax_state<T>& state, index_t j0, const gradient_sums<T>& sums) {
-    const contrast_reader<T> read = state.read;
-    const T* slope = sums.slope;
-    const index_t tile = state.tile;
-    const index_t cols = state.cols;
-    const index_t count = state.tile_count(j0);
-    const table<double> query_sum = sums.query;
-    run.for_each(query_sum.rows * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
-        const index_t i = at / cols;
-        const index_t c = at % cols;
-        if (!read.takes_part(i)) {
-            return;
-        }
-        const index_t used = read.num_used();
-        double sum = query_sum(i, c);
-        for (index_t j = j0; j < j0 + count && j < used; ++j) {
-            sum += static_cast<double>(slope[i * tile + j - j0]) *
-                   static_cast<double>(read.columns(read.pool_row(j), c));
-        }
-        query_sum(i, c) = sum;
-    });
-}
-
 /// Gradient of column j = sum of slope_ij query_i: all of it, since a column is in one tile.
-template <class Run, class T>
+template <class Run, class T, class Products>
 void add_to_columns(Run& run, const softmax_state<T>& state, index_t j0, const contrast<T, typename Run::space>& out,
-                    const gradient_sums<T>& sums) {
-    const contrast_reader<T> read = state.read;
-    const T* slope = sums.slope;
-    const index_t tile = state.tile;
-    const index_t rows = state.rows;
-    const index_t cols = state.cols;
+                    const gradient_sums<T>& sums, const Products& products) {
     const table<double> query_sum = sums.query;
     const table<T> gradient = out.grad_columns;
     const bool same = sums.has_same_gradient;
-    run.for_each(state.tile_count(j0) * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
-        const index_t j = j0 + at / cols;
-        const index_t c = at % cols;
-        if (j >= read.num_used()) {
-            return;
-        }
-        const index_t p = read.pool_row(j);
-        double sum = 0;
-        for (index_t i = 0; i < rows; ++i) {
-            if (read.takes_part(i)) {
-                sum += static_cast<double>(slope[i * tile + j - j0]) * static_cast<double>(read.query(i, c));
-            }
-        }
+    products.to_columns(run, state, j0, sums.slope, [=] PROTONCE_HOST_DEVICE(index_t p, index_t c, double sum) {
         if (same) {
             query_sum(p, c) += sum;
         } else {

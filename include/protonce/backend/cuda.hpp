@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/backend/cuda/nearest.hpp>
+#include <protonce/backend/cuda/softmax_products.hpp>
+#include <protonce/backend/elementwise/operations.hpp>
+
+#include <concepts>
+#include <memory_resource>
+#include <span>
+#include <type_traits>
+
+#ifdef __CUDACC__
+#include <protonce/backend/cuda/run.hpp>
+#endif
+
+namespace protonce::inline v0 {
+
+/// How exact the products of the losses are, with float; the largest relative error of a gradient against double.
+enum class loss_precision {
+    standard, // TF32: 5e-4
+    precise,  // values split into two of TF32: 1e-5
+};
+
+/// The operations of a CUDA device on a `Run`: cuda_backend on a stream, or the block emulator of the tests on the processor.
+template <real T, class Run>
+class basic_cuda_backend : public detail::elementwise::operations<T, Run> {
+    using base = detail::elementwise::operations<T, Run>;
+    static constexpr bool has_tensor_cores = std::same_as<T, float>; // of the kernels here
+
+public:
+    using space = typename Run::space;
+    using row_index = std::conditional_t<has_tensor_cores, detail::cuda::row_index<Run>, typename base::row_index>;
+
+    basic_cuda_backend(std::pmr::memory_resource* memory, bool check_finite, Run run, loss_precision losses)
+        : base(memory, check_finite, run), losses_(losses) {}
+
+    row_index index_rows(matrix_view<const T, space> features, bool may_centre) {
+        return row_index(this->run(), this->scratch(), features, may_centre);
+    }
+    void nearest_row(row_index& index, matrix_view<const T, space> centroids, vector_view<label_t, space> assignment,
+                     vector_view<double, space> squared_distance) {
+        if constexpr (has_tensor_cores) {
+            detail::cuda::nearest_row<Run>(this->run(), this->scratch(), index, centroids, assignment.data(),
+                                           squared_distance.data());
+        } else {
+            base::nearest_row(index, centroids, assignment, squared_distance);
+        }
+    }
+    void candidate_potential(row_index& index, matrix_view<const T, space> candidates,
+                             vector_view<const T, space> weight, vector_view<const double, space> least,
+                             vector_view<double, space> potential) {
+        base::candidate_potential(plain(index), candidates, weight, least, potential);
+    }
+    void relax_nearest(row_index& index, matrix_view<const T, space> candidate, vector_view<double, space> least) {
+        base::relax_nearest(plain(index), candidate, least);
+    }
+    void softmax_contrast(std::span<const contrast<T, space>> problems) {
+        if constexpr (has_tensor_cores) {
+            for (const auto& problem : problems) {
+                if (losses_ == loss_precision::standard) {
+                    contrast_on<1>(problem);
+                } else {
+                    contrast_on<2>(problem);
+                }
+            }
+        } else {
+            base::softmax_contrast(problems);
+        }
+    }
+
+private:
+    template <int parts>
+    void contrast_on(const contrast<T, space>& problem) {
+        const detail::cuda::tensor_products<parts, Run> products{this->scratch()};
+        detail::elementwise::softmax_contrast(this->run(), this->scratch(), problem, products);
+    }
+    static typename base::row_index& plain(row_index& index) {
+        if constexpr (has_tensor_cores) {
+            return index.plain();
+        } else {
+            return index;
+        }
+    }
+
+    loss_precision losses_;
+};
+
+#ifdef __CUDACC__
+struct cuda_options {
+    std::pmr::memory_resource* memory = nullptr; // of the device, for scratch and memory(); nullptr: cudaMalloc
+    bool check_finite = true;                    // algorithms refuse NaN and infinity in features
+    cudaStream_t stream = nullptr;               // where everything is queued
+    loss_precision losses = loss_precision::standard;
+};
+
+/// An NVIDIA GPU of compute capability 8.0 or more; units are compiled by nvcc (`protonce::cuda` in CMake has the flags). Every
+/// operation is specified by reference_backend; nearest_row() gives its labels, those of exact arithmetic, and its distances to the
+/// last bit.
+///
+/// Everything is queued on the caller's stream; only what says that it waits does. Results are bitwise the same from run to run.
+/// One object serves one thread at a time.
+/// Scratch: for K-means a copy of the rows, of float, in multiples of 32 columns; N labels and numbers for sums by cluster, twice; for
+/// the losses 2^20 logits, their slopes, and B C doubles.
+template <real T>
+class cuda_backend : public basic_cuda_backend<T, detail::cuda::run> {
+public:
+    explicit cuda_backend(cuda_options options = {})
+        : basic_cuda_backend<T, detail::cuda::run>(
+              options.memory != nullptr ? options.memory : detail::cuda::default_memory(), options.check_finite,
+              detail::cuda::run(options.stream), options.losses) {}
+};
+
+static_assert(backend<cuda_backend<float>> && backend<cuda_backend<double>>);
+#endif
+
+} // namespace protonce::inline v0

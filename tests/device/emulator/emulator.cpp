@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+#include <device/emulator/block.hpp>
+#include <device/emulator/emulator.hpp>
+
+#include <string>
+
+namespace emulator {
+
+const std::vector<schedule>& schedules() {
+    static const std::vector<schedule> all{{order::forward, order::forward, 0},
+                                           {order::backward, order::backward, 0},
+                                           {order::random, order::random, 1},
+                                           {order::random, order::random, 2},
+                                           {order::random, order::random, 3}};
+    return all;
+}
+
+namespace detail {
+namespace {
+
+block_runner& runner() {
+    return block_runner::of_host_thread();
+}
+
+void check(const grid& grid) {
+    const auto refuse = [](const std::string& text) { throw fault(fault_kind::launch, "launch: " + text); };
+    if (grid.blocks_x < 1 || grid.blocks_y < 1 || grid.blocks_y > 65535) {
+        refuse("blocks: need 1 to 2^31 - 1 times 1 to 65535; got " + std::to_string(grid.blocks_x) + " times " +
+               std::to_string(grid.blocks_y));
+    }
+    if (grid.shared_bytes > shared_arena::capacity) {
+        refuse("shared memory: a block has at most " + std::to_string(shared_arena::capacity) + " bytes; got " +
+               std::to_string(grid.shared_bytes));
+    }
+}
+
+} // namespace
+
+void launch(const grid& grid, const call& call) {
+    check(grid);
+    runner().launch(grid, call);
+}
+void sync_block(call_site site) {
+    runner().wait({.at = stop::block, .site = site});
+}
+void sync_warp(call_site site) {
+    runner().wait({.at = stop::warp, .site = site});
+}
+void shuffle_xor(std::uint64_t& value, int mask, call_site site) {
+    if (mask < 0 || mask >= warp_size) {
+        runner().fail(fault_kind::shuffle, "a mask that leaves the warp");
+    }
+    runner().wait({.at = stop::shuffle, .site = site, .value = &value, .mask = mask});
+}
+void multiply_add(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site) {
+    runner().wait({.at = stop::multiply, .site = site, .c = c, .a = a, .b = b});
+}
+void copy(void* to, const void* from, bool valid) {
+    runner().copy(to, from, valid);
+}
+void commit_copies() {
+    runner().commit_copies();
+}
+void wait_copies(int left) {
+    runner().wait_copies(left);
+}
+
+} // namespace detail
+} // namespace emulator

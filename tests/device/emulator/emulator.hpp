@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+/// Runs a kernel that is written on protonce/backend/cuda/thread.hpp on the processor: one fiber a thread, barriers that wait,
+/// asynchronous copies that land when they are waited for and no earlier, and shared memory that begins as NaN. Blocks run one
+/// after another. What a GPU leaves undefined is refused (fault), or makes wrong results under one of the schedules().
+/// Not seen: a race that needs a thread to be interrupted between two of these functions.
+#define PROTONCE_DEVICE
+
+namespace emulator {
+
+enum class order { forward, backward, random };
+
+/// Which threads run first, where CUDA leaves it open. Blocks go in the order of the warps. A warp runs until it waits for other
+/// warps or, in random order, to its next stop; in random order threads also stop at some of their asynchronous copies.
+struct schedule {
+    order warps = order::forward;
+    order lanes = order::forward; // threads of a warp
+    std::uint64_t seed = 0;       // of random orders; equal seeds give equal orders
+};
+
+/// The schedule of the launches of this host thread.
+inline thread_local schedule active_schedule;
+
+/// Those that a test of a kernel runs on: forward, backward, and three random ones. None finds every mistake.
+const std::vector<schedule>& schedules();
+
+enum class fault_kind {
+    launch,            // a grid that is empty or too large, more shared memory than a block has
+    divergent_barrier, // threads of the block wait at sync_block(), and the others never come
+    divergent_warp,    // the same in a warp, at sync_warp(), shuffle_xor() or multiply_add_tf32()
+    shuffle,           // a mask that leaves the warp
+    copy,              // not aligned, or not to shared memory
+    unwaited_copies,   // a thread ends while its copies are under way
+    out_of_bounds,     // something was written beside the shared memory (AddressSanitizer sees more)
+};
+
+/// A mistake of a kernel, thrown by launch(). The text begins with the kind, the block and the thread. Threads that were on
+/// their way are forgotten: destructors of their variables do not run.
+class fault : public std::runtime_error {
+public:
+    fault(fault_kind kind, const std::string& text) : std::runtime_error(text), kind_(kind) {}
+    fault_kind kind() const { return kind_; }
+
+private:
+    fault_kind kind_;
+};
+
+namespace detail {
+
+struct grid {
+    int blocks_x = 0;
+    int blocks_y = 0;
+    int threads = 0;
+    std::size_t shared_bytes = 0;
+};
+struct call {
+    void (*function)(const void*) = nullptr;
+    const void* kernel = nullptr;
+};
+void launch(const grid& grid, const call& call);
+
+/// The thread that runs.
+struct place {
+    int thread = 0;
+    int block_x = 0;
+    int block_y = 0;
+    int blocks_x = 0;
+    unsigned char* shared = nullptr;
+};
+inline thread_local place here;
+
+/// Where a kernel waits. Threads that meet come from the same one: CUDA does not define barriers in branches that differ.
+struct call_site {
+    const char* file = nullptr;
+    int line = 0;
+};
+void sync_block(call_site site);
+void sync_warp(call_site site);
+void shuffle_xor(std::uint64_t& value, int mask, call_site site);
+void multiply_add(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site);
+
+void copy(void* to, const void* from, bool valid);
+void commit_copies();
+void wait_copies(int left);
+
+} // namespace detail
+
+/// Runs kernel() by Kernel::threads threads for each of blocks_x x blocks_y blocks. What a kernel throws comes out.
+template <class Kernel>
+void launch(int blocks_x, int blocks_y, std::size_t shared_bytes, const Kernel& kernel) {
+    static_assert(Kernel::threads > 0 && Kernel::threads <= 1024 && Kernel::threads % 32 == 0,
+                  "a block has whole warps, at most 32");
+    static_assert(std::is_trivially_copyable_v<Kernel>, "a kernel is copied to the device byte by byte");
+    const auto run = [](const void* any) { (*static_cast<const Kernel*>(any))(); };
+    detail::launch({blocks_x, blocks_y, Kernel::threads, shared_bytes}, {run, &kernel});
+}
+
+} // namespace emulator
+
+/// What protonce/backend/cuda/thread.hpp has for nvcc; see there. The places of the calls are for the texts of faults.
+namespace protonce::inline v0::detail::cuda {
+
+inline int thread_index() {
+    return emulator::detail::here.thread;
+}
+inline int block_index() {
+    return emulator::detail::here.block_x;
+}
+inline int block_index_y() {
+    return emulator::detail::here.block_y;
+}
+inline int block_count() {
+    return emulator::detail::here.blocks_x;
+}
+
+inline void sync_block(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    emulator::detail::sync_block({file, line});
+}
+inline void sync_warp(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    emulator::detail::sync_warp({file, line});
+}
+
+template <class T>
+T shuffle_xor(T value, int mask, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    static_assert(std::is_arithmetic_v<T> && (sizeof(T) == 4 || sizeof(T) == 8),
+                  "CUDA shuffles numbers of 4 and 8 bytes");
+    using bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+    std::uint64_t all = std::bit_cast<bits>(value);
+    emulator::detail::shuffle_xor(all, mask, {file, line});
+    return std::bit_cast<T>(static_cast<bits>(all));
+}
+
+inline unsigned char* shared_memory() {
+    return emulator::detail::here.shared;
+}
+
+inline void copy_async_16(void* to, const void* from, bool valid) {
+    emulator::detail::copy(to, from, valid);
+}
+inline void commit_copies() {
+    emulator::detail::commit_copies();
+}
+template <int left>
+void wait_copies() {
+    static_assert(left >= 0, "the number of groups that may be under way");
+    emulator::detail::wait_copies(left);
+}
+
+inline std::uint32_t to_tf32(float value) {
+    const auto bits = std::bit_cast<std::uint32_t>(value);
+    if (value != value) {
+        return 0x7fffffffu; // as the device's; the addition below could carry into the sign
+    }
+    return (bits + 0x1000u) & 0xffffe000u; // sign and magnitude: adding half a unit rounds ties away from zero
+}
+
+/// Operands lose the bits that TF32 does not have. Sums are of float, c first, then by rising column of a.
+inline void multiply_add_tf32(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
+                              const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    emulator::detail::multiply_add(c, a, b, {file, line});
+}
+
+} // namespace protonce::inline v0::detail::cuda

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#include <device/emulator/block.hpp>
+
+namespace emulator::detail {
+namespace {
+
+const char* name(fault_kind kind) {
+    switch (kind) {
+    case fault_kind::launch:
+        return "launch";
+    case fault_kind::divergent_barrier:
+        return "divergent barrier";
+    case fault_kind::divergent_warp:
+        return "divergent warp";
+    case fault_kind::shuffle:
+        return "shuffle";
+    case fault_kind::copy:
+        return "copy";
+    case fault_kind::unwaited_copies:
+        return "unwaited copies";
+    case fault_kind::out_of_bounds:
+        return "out of bounds";
+    }
+    return "";
+}
+
+} // namespace
+
+std::string describe(fault_kind kind, int thread) {
+    std::string out = std::string(name(kind)) + ": block (" + std::to_string(here.block_x) + ", " +
+                      std::to_string(here.block_y) + "), ";
+    return out + (thread < 0 ? "no thread in particular: " : "thread " + std::to_string(thread) + ": ");
+}
+
+std::string describe(const visit& visit) {
+    const char* at = "";
+    switch (visit.at) {
+    case stop::block:
+        at = "sync_block()";
+        break;
+    case stop::warp:
+        at = "sync_warp()";
+        break;
+    case stop::shuffle:
+        at = "shuffle_xor()";
+        break;
+    case stop::multiply:
+        at = "multiply_add_tf32()";
+        break;
+    default:
+        return "has ended";
+    }
+    const std::string file = visit.site.file;
+    return std::string("waits at ") + at + ", " + file.substr(file.find_last_of('/') + 1) + ":" +
+           std::to_string(visit.site.line);
+}
+
+} // namespace emulator::detail
