@@ -76,7 +76,7 @@ void nearest_row(Run& run, elementwise::scratch_of<Run>& scratch, const row_inde
     run.for_each(x.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
         // Twice the error and more; values of which a part underflows count as lost.
         constexpr float unit = std::numeric_limits<float>::epsilon() / 2;
-        const float columns = static_cast<float>(4 * stride + 64);
+        const float columns = static_cast<float>(6 * stride + 64);
         const float tiny = (std::numeric_limits<float>::min)() * columns;
         const float margin = 4 * columns * unit * longest[0] * (norm[i] + longest[0]) + tiny;
         elementwise::settle_row(i, best[i], margin, x, centroids, assignment, squared_distances);

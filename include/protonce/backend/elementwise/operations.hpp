@@ -16,7 +16,7 @@ namespace protonce::inline v0::detail::elementwise {
 /// Every operation of the seam on top of a `Run`, which has
 ///
 ///     for_each(n, f)               f(i) for i in [0, n), in any order
-///     stable_sort(scratch, key, row, n)   by key
+///     stable_sort(scratch, key, row, n)   by key; rows are ascending
 ///     copy, read, write(from, to, n)   within the device, to the host (waits), from it
 template <real T, class Run>
 class operations {

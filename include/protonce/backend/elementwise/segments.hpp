@@ -9,8 +9,8 @@
 
 namespace protonce::inline v0::detail::elementwise {
 
-/// Rows in order of their labels, those of a label in order of their numbers. Keys are 1 + label, so that none is negative: the radix
-/// sort of Thrust 3.0 puts negative keys last on the processor.
+/// Rows in order of their labels, those of a label in order of their numbers. Keys are 1 + label: a radix sort takes them without
+/// a thought for signs.
 struct sorted_labels {
     std::uint32_t* key;
     index_t* row;

@@ -15,8 +15,8 @@
 #include <thrust/execution_policy.h>
 #include <thrust/for_each.h>
 #include <thrust/iterator/counting_iterator.h>
-#include <thrust/sort.h>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -26,6 +26,8 @@
 // The system is in the name, so that units compiled for different ones link into one program.
 #if THRUST_DEVICE_SYSTEM == THRUST_DEVICE_SYSTEM_CUDA
 #include <protonce/backend/cuda/transfers.hpp>
+
+#include <thrust/sort.h>
 #define PROTONCE_THRUST_SYSTEM thrust_on_cuda
 #elif THRUST_DEVICE_SYSTEM == THRUST_DEVICE_SYSTEM_OMP
 #define PROTONCE_THRUST_SYSTEM thrust_on_openmp
@@ -72,7 +74,8 @@ private:
 
 #else
 
-/// Runs elements on the processor. Thrust takes temporary memory for its sort from malloc.
+/// Runs elements on the processor. Rows are sorted by the standard library: the sort of Thrust 3.0 puts negative keys last there, binds
+/// references to null and takes its memory from malloc.
 template <memory_space S>
 class thrust_run {
 public:
@@ -86,8 +89,22 @@ public:
             ::thrust::for_each_n(::thrust::device, ::thrust::counting_iterator<index_t>(0), n, f);
         }
     }
-    void stable_sort(workspace<S>&, std::uint32_t* key, index_t* row, index_t n) {
-        ::thrust::stable_sort_by_key(::thrust::device, key, key + n, row);
+    void stable_sort(workspace<S>& scratch, std::uint32_t* key, index_t* row, index_t n) {
+        struct entry {
+            std::uint32_t key;
+            index_t row;
+        };
+        typename workspace<S>::scope scope(scratch);
+        entry* entries = scope.template vector<entry>(n).data();
+        for (index_t i = 0; i < n; ++i) {
+            entries[i] = {key[i], row[i]};
+        }
+        std::sort(entries, entries + n,
+                  [](const entry& a, const entry& b) { return a.key != b.key ? a.key < b.key : a.row < b.row; });
+        for (index_t i = 0; i < n; ++i) {
+            key[i] = entries[i].key;
+            row[i] = entries[i].row;
+        }
     }
     template <class U>
     void copy(const U* from, U* to, index_t n) {

@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+usage: bench/gpu/check.sh [--out DIR] [--headers DIR] [--arch NUMBER] [--quick]
+
+For a machine with an NVIDIA GPU and the CUDA toolkit; needs no network. Builds every CUDA test and the benchmark with nvcc,
+runs the tests (a test that finds no GPU fails), looks at a few of them with compute-sanitizer, then times the library, and
+PyTorch beside it where python3 has it.
+  --out DIR      for logs, gpu.json, torch.json and the table gpu.md (default out/gpu)
+  --headers DIR  where doctest/doctest.h lies, if the compiler does not find it
+  --arch NUMBER  compute capability to compile for, such as 90 (default: that of the first GPU)
+  --quick        small sizes
+The last line is `N passed, M failed`, over the steps; the exit status is 0 when none failed.
+TEXT
+}
+
+out=out/gpu
+headers=
+arch=
+quick=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --help | -h) usage; exit 0 ;;
+        --quick) quick=(--quick); shift ;;
+        --out | --headers | --arch)
+            [ $# -ge 2 ] || { echo "bench/gpu/check.sh: $1 needs a value" >&2; exit 2; }
+            case "$1" in
+                --out) out=$2 ;;
+                --headers) headers=$2 ;;
+                --arch) arch=$2 ;;
+            esac
+            shift 2 ;;
+        *) echo "bench/gpu/check.sh: unknown option $1" >&2; usage >&2; exit 2 ;;
+    esac
+done
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+export PROTONCE_REQUIRE_GPU=1
+for folder in "${CUDA_PATH:-}" /usr/local/cuda; do
+    if [ -n "$folder" ] && [ -d "$folder/bin" ]; then
+        PATH=$folder/bin:$PATH
+    fi
+done
+if [ -z "$arch" ]; then
+    arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .) || arch=
+    arch=${arch:-90}
+fi
+
+flags=(-std=c++20 -O2 "-arch=sm_$arch" -x cu --extended-lambda --expt-relaxed-constexpr -Werror=all-warnings
+       "-I$root/include" "-I$root/tests" -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS)
+if [ -n "$headers" ]; then
+    flags+=(-isystem "$headers")
+fi
+
+passed=0
+failed=0
+# step <name> <command>...: its output goes to a log; what fails does not stop the others.
+step() {
+    local name=$1 log="$out/${1// /_}.log" begin=$SECONDS
+    shift
+    if "$@" >"$log" 2>&1; then
+        passed=$((passed + 1))
+        echo "passed  $name ($((SECONDS - begin)) s)"
+    else
+        failed=$((failed + 1))
+        echo "FAILED  $name ($((SECONDS - begin)) s): $log"
+        tail -20 "$log"
+    fi
+}
+
+# build <program> <definition> <source>...: every unit at once, then the program.
+build() {
+    local program=$1 definition=$2 source object objects=() pids=() status=0
+    shift 2
+    for source in "$@"; do
+        object="$out/objects/$program-$(basename "$source" .cpp).o"
+        objects+=("$object")
+        nvcc "${flags[@]}" "$definition" "-DPROTONCE_TEST_NAME=\"$program\"" -c "$source" -o "$object" &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do
+        wait "$pid" || status=1
+    done
+    [ "$status" -eq 0 ] && nvcc "-arch=sm_$arch" "${objects[@]}" -o "$out/bin/$program"
+}
+
+mkdir -p "$out/objects" "$out/bin"
+tests=$root/tests
+shared=("$tests"/backend/test_conformance_*.cpp "$tests"/device/test_device_*.cpp "$tests/device/cuda/main.cpp")
+step 'build of the CUDA tests' build cuda -DPROTONCE_TEST_CUDA "${shared[@]}" "$tests/device/test_cuda_instructions.cpp"
+step 'build of the Thrust tests' build thrust -DPROTONCE_TEST_THRUST "${shared[@]}"
+step 'build of the benchmark' build gpu -DPROTONCE_BENCH "$root/bench/gpu/gpu.cpp"
+step 'build of the example' build example -DPROTONCE_EXAMPLE "$root/examples/device_training.cpp"
+step 'instructions' "$out/bin/cuda" '--source-file=*instructions.cpp'
+step 'CUDA tests' "$out/bin/cuda"
+step 'Thrust tests' "$out/bin/thrust"
+step 'example' "$out/bin/example"
+if command -v compute-sanitizer >/dev/null; then
+    for tool in memcheck racecheck; do
+        step "$tool" compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/bin/cuda" \
+            '--source-file=*instructions.cpp,*repeatability.cpp,*training.cpp'
+    done
+else
+    echo 'left out: memcheck and racecheck, no compute-sanitizer'
+fi
+step 'benchmark' "$out/bin/gpu" ${quick[@]+"${quick[@]}"} --json "$out/gpu.json"
+if python3 -c 'import torch' 2>/dev/null; then
+    step 'PyTorch' python3 "$root/bench/gpu/torch_peer.py" ${quick[@]+"${quick[@]}"} --json "$out/torch.json"
+else
+    echo 'left out: PyTorch, python3 does not have it'
+fi
+step 'table' python3 "$root/bench/gpu/table.py" "$out"
+cat "$out/gpu.md" 2>/dev/null || true
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

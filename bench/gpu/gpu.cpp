@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+// cuda_backend, timed with events: medians of the given number of runs after two that are not counted. Prints a table and, with
+// --json FILE, one JSON object a line. The ceilings of the machine come from the same run: a copy within the device, and the
+// tensor-core instruction that the kernels use, over and over.
+#include <protonce/backend/cuda.hpp>
+#include <protonce/e_step/kmeans.hpp>
+#include <protonce/m_step/info_nce.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+using namespace protonce;
+using backend_type = cuda_backend<float>;
+
+namespace {
+
+std::FILE* json = nullptr;
+int repeats = 20;
+
+void require(cudaError_t status) {
+    detail::cuda::require_success(status, "timing");
+}
+
+/// Median of milliseconds.
+double measure(cudaStream_t stream, const std::function<void()>& work) {
+    cudaEvent_t begin{};
+    cudaEvent_t end{};
+    require(cudaEventCreate(&begin));
+    require(cudaEventCreate(&end));
+    std::vector<float> times;
+    for (int i = -2; i < repeats; ++i) {
+        require(cudaEventRecord(begin, stream));
+        work();
+        require(cudaEventRecord(end, stream));
+        require(cudaEventSynchronize(end));
+        float ms = 0;
+        require(cudaEventElapsedTime(&ms, begin, end));
+        if (i >= 0) {
+            times.push_back(ms);
+        }
+    }
+    require(cudaEventDestroy(begin));
+    require(cudaEventDestroy(end));
+    std::nth_element(times.begin(), times.begin() + repeats / 2, times.end());
+    return static_cast<double>(times[static_cast<std::size_t>(repeats / 2)]);
+}
+
+/// rate: in units of 1e12 a second.
+void report(const std::string& name, double ms, double operations, const char* unit) {
+    const double rate = operations / ms / 1e9;
+    std::printf("%-64s %10.3f ms %10.2f %s\n", name.c_str(), ms, rate, unit);
+    if (json != nullptr) {
+        std::fprintf(json, "{\"name\": \"%s\", \"milliseconds\": %.6g, \"rate\": %.6g, \"unit\": \"%s\"}\n",
+                     name.c_str(), ms, rate, unit);
+    }
+}
+
+/// Uniform in [-1, 1), by the library's generator.
+struct random_values {
+    static constexpr int threads = 256;
+    float* out;
+    index_t size;
+    std::uint64_t seed;
+
+    PROTONCE_DEVICE void operator()() const {
+        const index_t i = index_t{detail::cuda::block_index()} * threads + detail::cuda::thread_index();
+        if (i < size) {
+            const rng_key key{.seed = seed};
+            out[i] = static_cast<float>(2 * random_uniform(key, static_cast<std::uint64_t>(i)) - 1);
+        }
+    }
+};
+
+/// 1024 independent chains of tensor-core instructions a warp.
+struct product_peak {
+    static constexpr int threads = 128;
+    static constexpr int rounds = 1024;
+    float* out;
+
+    PROTONCE_DEVICE void operator()() const {
+        float sum[8][4] = {};
+        const auto value = static_cast<std::uint32_t>(detail::cuda::thread_index());
+        const std::uint32_t a[4] = {value, value + 1, value + 2, value + 3};
+        const std::uint32_t b[2] = {value, value + 4};
+        for (int r = 0; r < rounds; ++r) {
+            PROTONCE_UNROLL for (int n = 0; n < 8; ++n) {
+                detail::cuda::multiply_add_tf32(sum[n], a, b);
+            }
+        }
+        float all = 0;
+        for (int n = 0; n < 8; ++n) {
+            all += sum[n][0] + sum[n][1] + sum[n][2] + sum[n][3];
+        }
+        out[detail::cuda::block_index() * threads + detail::cuda::thread_index()] = all;
+    }
+};
+
+class device_rows {
+public:
+    device_rows(backend_type& be, detail::cuda::run& run, index_t rows, index_t cols, std::uint64_t seed)
+        : memory_(be.memory(), rows * cols), cols_(cols) {
+        constexpr index_t threads = random_values::threads;
+        run.launch((rows * cols + threads - 1) / threads, 1, 0, random_values{memory_.view().data(), rows * cols, seed});
+        be.normalize_rows(view(), memory_.rows(cols), {});
+    }
+    matrix_view<const float, device> view() const { return memory_.rows(cols_); }
+    matrix_view<float, device> view() { return memory_.rows(cols_); }
+
+private:
+    buffer<float, device> memory_;
+    index_t cols_;
+};
+
+void measure_ceilings(backend_type& be, detail::cuda::run& run) {
+    constexpr index_t values = index_t{1} << 28;
+    buffer<float, device> from(be.memory(), values), to(be.memory(), values);
+    be.fill(from.view(), 1.0F);
+    report("ceiling: copy of 1 GiB", measure(run.stream(), [&] { be.copy(from.view(), to.view()); }),
+           2.0 * values * sizeof(float), "TB/s");
+    constexpr index_t blocks = 132 * 16;
+    const double operations = 2.0 * 16 * 8 * 8 * 8 * product_peak::rounds * (product_peak::threads / 32) * blocks;
+    report("ceiling: mma.sync TF32",
+           measure(run.stream(), [&] { run.launch(blocks, 1, 0, product_peak{to.view().data()}); }), operations,
+           "TFLOP/s");
+}
+
+void measure_kmeans(backend_type& be, detail::cuda::run& run, index_t rows, index_t cols, index_t clusters) {
+    const device_rows features(be, run, rows, cols, 1);
+    const device_rows centroids(be, run, clusters, cols, 2);
+    buffer<label_t, device> label(be.memory(), rows);
+    buffer<double, device> sum(be.memory(), clusters * cols), count(be.memory(), clusters);
+    buffer<float, device> mean(be.memory(), clusters * cols);
+    auto index = be.index_rows(features.view(), true);
+    const double operations =
+        2.0 * static_cast<double>(rows) * static_cast<double>(cols) * static_cast<double>(clusters);
+    const std::string sizes =
+        " N=" + std::to_string(rows) + " C=" + std::to_string(cols) + " K=" + std::to_string(clusters);
+    report("nearest_row" + sizes,
+           measure(run.stream(), [&] { be.nearest_row(index, centroids.view(), label.view(), {}); }), operations,
+           "TFLOP/s");
+    report("Lloyd iteration" + sizes, measure(run.stream(), [&] {
+               be.nearest_row(index, centroids.view(), label.view(), {});
+               be.segment_sum(features.view(), {}, label.view(), sum.rows(cols), count.view());
+               be.mean_rows(sum.rows(cols), count.view(), mean.rows(cols));
+           }),
+           operations, "TFLOP/s");
+}
+
+void measure_info_nce(backend_type& be, detail::cuda::run& run, const char* precision, index_t batch, index_t queue) {
+    constexpr index_t cols = 128;
+    const device_rows query(be, run, batch, cols, 3), positive(be, run, batch, cols, 4), keys(be, run, queue, cols, 5);
+    buffer<float, device> loss(be.memory(), 1), gradient(be.memory(), batch * cols);
+    const double operations = 6.0 * static_cast<double>(batch) * static_cast<double>(queue) * cols;
+    report(std::string("info_nce and its gradient, ") + precision + " B=" + std::to_string(batch) +
+               " R=" + std::to_string(queue) + " C=128",
+           measure(run.stream(), [&] {
+               info_nce(be, {.query = query.view(), .positive = positive.view(), .negatives = keys.view()},
+                        {.temperature = 0.2}, {.loss = loss.view(), .grad_query = gradient.rows(cols)});
+           }),
+           operations, "TFLOP/s");
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    bool quick = false;
+    for (int i = 1; i < argc; ++i) {
+        if (std::strcmp(argv[i], "--quick") == 0) {
+            quick = true;
+            repeats = 3;
+        } else if (std::strcmp(argv[i], "--json") == 0 && i + 1 < argc) {
+            json = std::fopen(argv[++i], "w");
+            if (json == nullptr) {
+                std::perror(argv[i]);
+                return EXIT_FAILURE;
+            }
+        } else {
+            std::printf("usage: gpu [--quick] [--json FILE]\n");
+            return std::strcmp(argv[i], "--help") == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        }
+    }
+    int devices = 0;
+    if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+        std::printf("Skipped: no GPU\n");
+        return 77;
+    }
+    try {
+        cudaDeviceProp device{};
+        require(cudaGetDeviceProperties(&device, 0));
+        std::printf("%s, compute capability %d.%d, medians of %d\n", device.name, device.major, device.minor, repeats);
+        detail::cuda::run run(nullptr);
+        backend_type be({.check_finite = false});
+        measure_ceilings(be, run);
+        for (const index_t clusters : quick ? std::vector<index_t>{1000} : std::vector<index_t>{1000, 25000, 100000}) {
+            measure_kmeans(be, run, quick ? 20000 : 1281167, 128, clusters);
+            be.scratch().release();
+        }
+        for (const auto losses : {loss_precision::standard, loss_precision::precise}) {
+            backend_type of_precision({.check_finite = false, .losses = losses});
+            for (const index_t batch : quick ? std::vector<index_t>{256} : std::vector<index_t>{256, 1024, 4096}) {
+                measure_info_nce(of_precision, run, losses == loss_precision::standard ? "standard" : "precise", batch,
+                                 quick ? 4096 : 65536);
+            }
+        }
+    } catch (const std::exception& error) {
+        std::printf("%s\n", error.what());
+        return EXIT_FAILURE;
+    }
+    return json != nullptr && std::fclose(json) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The same work in PyTorch on the same device: what bench/gpu/gpu.cpp measures, by the same names.
+
+    torch_peer.py [--quick] [--json FILE]
+
+K-means' assignment is a chunked matrix product and argmin, InfoNCE a cross entropy with autograd, both eager and, for InfoNCE,
+compiled; each with and without TF32. Times are medians by events, in milliseconds.
+"""
+import argparse
+import json
+import statistics
+
+import torch
+
+
+def measure(work, repeats):
+    times = []
+    for i in range(-2, repeats):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        work()
+        end.record()
+        end.synchronize()
+        if i >= 0:
+            times.append(begin.elapsed_time(end))
+    return statistics.median(times)
+
+
+def unit_rows(rows, cols):
+    return torch.nn.functional.normalize(torch.rand(rows, cols, device="cuda") * 2 - 1)
+
+
+def nearest(features, centroids):
+    half = 0.5 * centroids.square().sum(1)
+    labels = torch.empty(len(features), dtype=torch.int64, device="cuda")
+    chunk = max(1, (1 << 28) // len(centroids))
+    for first in range(0, len(features), chunk):
+        part = features[first : first + chunk]
+        torch.argmin(torch.addmm(half, part, centroids.T, alpha=-1), dim=1, out=labels[first : first + chunk])
+    return labels
+
+
+def info_nce(query, positive, negatives):
+    query = query.detach().requires_grad_()
+    logits = torch.cat([(query * positive).sum(1, keepdim=True), query @ negatives.T], dim=1) / 0.2
+    target = torch.zeros(len(query), dtype=torch.int64, device="cuda")
+    torch.nn.functional.cross_entropy(logits, target).backward()
+    return query.grad
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    repeats = 3 if options.quick else 20
+    lines = []
+
+    def report(name, milliseconds):
+        print(f"{name:72s} {milliseconds:10.3f} ms", flush=True)
+        lines.append({"name": name, "milliseconds": milliseconds})
+
+    print("PyTorch", torch.__version__, torch.cuda.get_device_name(0))
+    rows = 20000 if options.quick else 1281167
+    queue = 4096 if options.quick else 65536
+    for tf32 in (False, True):
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        kind = "TF32" if tf32 else "fp32"
+        features = unit_rows(rows, 128)
+        for clusters in (1000,) if options.quick else (1000, 25000, 100000):
+            centroids = unit_rows(clusters, 128)
+            name = f"nearest_row N={rows} C=128 K={clusters}"
+            report(f"{name}, PyTorch {kind}", measure(lambda: nearest(features, centroids), min(repeats, 5)))
+        del features
+        negatives = unit_rows(queue, 128)
+        for batch in (256,) if options.quick else (256, 1024, 4096):
+            query, positive = unit_rows(batch, 128), unit_rows(batch, 128)
+            name = f"info_nce and its gradient, B={batch} R={queue} C=128, PyTorch {kind}"
+            for how, work in (("eager", info_nce), ("compiled", torch.compile(info_nce))):
+                try:
+                    report(f"{name} {how}", measure(lambda: work(query, positive, negatives), repeats))
+                except Exception as error:  # a compiler that is not there is no reason to lose the rest
+                    print(f"{name} {how}: left out: {type(error).__name__}")
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            for line in lines:
+                file.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main()
