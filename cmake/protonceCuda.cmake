@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# Target protonce::cuda: protonce::thrust, the CUDA runtime, and the flags that units compiled by nvcc need. CUDA must be enabled.
-include("${CMAKE_CURRENT_LIST_DIR}/protonceThrust.cmake")
+# Target protonce::cuda: the library, the CUDA runtime, and the flags that units compiled by nvcc need; nvcc finds Thrust and CUB
+# itself. CUDA must be enabled.
 find_package(CUDAToolkit QUIET)
-if(TARGET CUDA::cudart AND TARGET protonce::thrust AND NOT TARGET protonce::cuda)
+if(TARGET CUDA::cudart AND NOT TARGET protonce::cuda)
     add_library(protonce::cuda INTERFACE IMPORTED GLOBAL)
     target_link_libraries(protonce::cuda INTERFACE protonce::protonce CUDA::cudart)
     target_compile_options(protonce::cuda INTERFACE

@@ -90,11 +90,10 @@ struct encoder {
     /// One step of gradient descent; `gradient` is dL/dv of the last forward().
     void backward(backend& be, const buffer& x, matrix gradient, float rate) {
         const auto count = gradient.rows();
-        normalize_rows_gradient(be,
-                                {.unit = unit.rows(features).slice(0, count),
-                                 .norms = norms.view().slice(0, count),
-                                 .grad_unit = gradient},
-                                gradient);
+        normalize_rows_gradient(
+            be,
+            {.unit = unit.rows(features).slice(0, count), .norms = norms.view().slice(0, count), .grad_unit = gradient},
+            gradient);
         for_each(columns * features, backward_pass{x.view().data(), gradient.data(), weight.view().data(), rate});
     }
 

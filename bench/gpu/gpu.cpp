@@ -76,7 +76,7 @@ struct random_values {
     }
 };
 
-/// 1024 independent chains of tensor-core instructions a warp.
+/// Eight chains of 1024 tensor-core instructions a warp, on numbers around 1.
 struct product_peak {
     static constexpr int threads = 128;
     static constexpr int rounds = 1024;
@@ -84,9 +84,12 @@ struct product_peak {
 
     PROTONCE_DEVICE void operator()() const {
         float sum[8][4] = {};
-        const auto value = static_cast<std::uint32_t>(detail::cuda::thread_index());
-        const std::uint32_t a[4] = {value, value + 1, value + 2, value + 3};
-        const std::uint32_t b[2] = {value, value + 4};
+        const auto value = [](int i) {
+            return detail::cuda::to_tf32(0.01F *
+                                         static_cast<float>((detail::cuda::thread_index() * 7 + i) % 200 - 100));
+        };
+        const std::uint32_t a[4] = {value(0), value(31), value(57), value(92)};
+        const std::uint32_t b[2] = {value(11), value(73)};
         for (int r = 0; r < rounds; ++r) {
             PROTONCE_UNROLL for (int n = 0; n < 8; ++n) {
                 detail::cuda::multiply_add_tf32(sum[n], a, b);
@@ -105,7 +108,7 @@ public:
     device_rows(backend_type& be, detail::cuda::run& run, index_t rows, index_t cols, std::uint64_t seed)
         : memory_(be.memory(), rows * cols), cols_(cols) {
         constexpr index_t threads = random_values::threads;
-        run.launch((rows * cols + threads - 1) / threads, 1, 0, random_values{memory_.view().data(), rows * cols, seed});
+        run.launch((rows * cols + threads - 1) / threads, 0, random_values{memory_.view().data(), rows * cols, seed});
         be.normalize_rows(view(), memory_.rows(cols), {});
     }
     matrix_view<const float, device> view() const { return memory_.rows(cols_); }
@@ -116,16 +119,17 @@ private:
     index_t cols_;
 };
 
-void measure_ceilings(backend_type& be, detail::cuda::run& run) {
+void measure_ceilings(backend_type& be, detail::cuda::run& run, int processors) {
     constexpr index_t values = index_t{1} << 28;
     buffer<float, device> from(be.memory(), values), to(be.memory(), values);
     be.fill(from.view(), 1.0F);
     report("ceiling: copy of 1 GiB", measure(run.stream(), [&] { be.copy(from.view(), to.view()); }),
            2.0 * values * sizeof(float), "TB/s");
-    constexpr index_t blocks = 132 * 16;
-    const double operations = 2.0 * 16 * 8 * 8 * 8 * product_peak::rounds * (product_peak::threads / 32) * blocks;
+    const index_t blocks = index_t{processors} * 16;
+    const double operations =
+        2.0 * 16 * 8 * 8 * 8 * product_peak::rounds * (product_peak::threads / 32) * static_cast<double>(blocks);
     report("ceiling: mma.sync TF32",
-           measure(run.stream(), [&] { run.launch(blocks, 1, 0, product_peak{to.view().data()}); }), operations,
+           measure(run.stream(), [&] { run.launch(blocks, 0, product_peak{to.view().data()}); }), operations,
            "TFLOP/s");
 }
 
@@ -143,11 +147,13 @@ void measure_kmeans(backend_type& be, detail::cuda::run& run, index_t rows, inde
     report("nearest_row" + sizes,
            measure(run.stream(), [&] { be.nearest_row(index, centroids.view(), label.view(), {}); }), operations,
            "TFLOP/s");
-    report("Lloyd iteration" + sizes, measure(run.stream(), [&] {
-               be.nearest_row(index, centroids.view(), label.view(), {});
-               be.segment_sum(features.view(), {}, label.view(), sum.rows(cols), count.view());
-               be.mean_rows(sum.rows(cols), count.view(), mean.rows(cols));
-           }),
+    report("Lloyd iteration" + sizes,
+           measure(run.stream(),
+                   [&] {
+                       be.nearest_row(index, centroids.view(), label.view(), {});
+                       be.segment_sum(features.view(), {}, label.view(), sum.rows(cols), count.view());
+                       be.mean_rows(sum.rows(cols), count.view(), mean.rows(cols));
+                   }),
            operations, "TFLOP/s");
 }
 
@@ -158,10 +164,11 @@ void measure_info_nce(backend_type& be, detail::cuda::run& run, const char* prec
     const double operations = 6.0 * static_cast<double>(batch) * static_cast<double>(queue) * cols;
     report(std::string("info_nce and its gradient, ") + precision + " B=" + std::to_string(batch) +
                " R=" + std::to_string(queue) + " C=128",
-           measure(run.stream(), [&] {
-               info_nce(be, {.query = query.view(), .positive = positive.view(), .negatives = keys.view()},
-                        {.temperature = 0.2}, {.loss = loss.view(), .grad_query = gradient.rows(cols)});
-           }),
+           measure(run.stream(),
+                   [&] {
+                       info_nce(be, {.query = query.view(), .positive = positive.view(), .negatives = keys.view()},
+                                {.temperature = 0.2}, {.loss = loss.view(), .grad_query = gradient.rows(cols)});
+                   }),
            operations, "TFLOP/s");
 }
 
@@ -195,7 +202,7 @@ int main(int argc, char** argv) {
         std::printf("%s, compute capability %d.%d, medians of %d\n", device.name, device.major, device.minor, repeats);
         detail::cuda::run run(nullptr);
         backend_type be({.check_finite = false});
-        measure_ceilings(be, run);
+        measure_ceilings(be, run, device.multiProcessorCount);
         for (const index_t clusters : quick ? std::vector<index_t>{1000} : std::vector<index_t>{1000, 25000, 100000}) {
             measure_kmeans(be, run, quick ? 20000 : 1281167, 128, clusters);
             be.scratch().release();

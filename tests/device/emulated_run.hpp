@@ -27,9 +27,10 @@ public:
         }
     }
     template <class Kernel>
-    void launch(protonce::index_t blocks_x, protonce::index_t blocks_y, std::size_t shared_bytes,
-                const Kernel& kernel) {
-        emulator::launch(static_cast<int>(blocks_x), static_cast<int>(blocks_y), shared_bytes, kernel);
+    void launch(protonce::index_t blocks, std::size_t shared_bytes, const Kernel& kernel) {
+        if (blocks > 0) {
+            emulator::launch(static_cast<int>(blocks), 1, shared_bytes, kernel);
+        }
     }
     void stable_sort(protonce::workspace<space>&, std::uint32_t* key, protonce::index_t* row, protonce::index_t n) {
         std::vector<std::pair<std::uint32_t, protonce::index_t>> pairs;
@@ -67,9 +68,9 @@ template <class T>
 class emulated_cuda : public protonce::basic_cuda_backend<T, emulated_run> {
 public:
     explicit emulated_cuda(emulated_options options = {})
-        : protonce::basic_cuda_backend<T, emulated_run>(
-              options.memory != nullptr ? options.memory : std::pmr::get_default_resource(), options.check_finite,
-              emulated_run(), options.losses) {}
+        : protonce::basic_cuda_backend<T, emulated_run>(options.memory != nullptr ? options.memory
+                                                                                  : std::pmr::get_default_resource(),
+                                                        options.check_finite, emulated_run(), options.losses) {}
 };
 
 } // namespace test

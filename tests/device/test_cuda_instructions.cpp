@@ -119,8 +119,9 @@ struct products {
 
 products run_products(test::random_source& random, index_t count, bool whole, double scale_of_c) {
     products in;
-    const auto value = [&] { return whole ? static_cast<float>(random.integer(9) - 4)
-                                          : rounded_to_tf32(static_cast<float>(random.normal())); };
+    const auto value = [&] {
+        return whole ? static_cast<float>(random.integer(9) - 4) : rounded_to_tf32(static_cast<float>(random.normal()));
+    };
     std::generate_n(std::back_inserter(in.a), count * 128, value);
     std::generate_n(std::back_inserter(in.b), count * 64, value);
     std::generate_n(std::back_inserter(in.c), count * 128,
@@ -128,7 +129,7 @@ products run_products(test::random_source& random, index_t count, bool whole, do
     device_backend be;
     placed<device_backend, float> a(be, in.a), b(be, in.b), c(be, in.c);
     auto out = placed<device_backend, float>::unwritten(be, count * 128);
-    device_run().launch(count, 1, 0,
+    device_run().launch(count, 0,
                         product_kernel{a.vector().data(), b.vector().data(), c.vector().data(), out.vector().data()});
     in.out = out.values();
     return in;
@@ -138,8 +139,17 @@ products run_products(test::random_source& random, index_t count, bool whole, do
 
 TEST_CASE("cuda instructions: rounding to TF32") {
     TEST_RANDOM(random, 701);
-    std::vector<float> values{0.0F, -0.0F, 1.0F, 1.0F + 0x1p-11F, 1.0F + 0x1p-10F, -1.0F - 0x1p-11F, 1.0F + 0x1p-12F,
-                              2.0F - 0x1p-23F, 0x1p-126F, 0x1p-140F, 0x1p120F};
+    std::vector<float> values{0.0F,
+                              -0.0F,
+                              1.0F,
+                              1.0F + 0x1p-11F,
+                              1.0F + 0x1p-10F,
+                              -1.0F - 0x1p-11F,
+                              1.0F + 0x1p-12F,
+                              2.0F - 0x1p-23F,
+                              0x1p-126F,
+                              0x1p-140F,
+                              0x1p120F};
     while (values.size() < 512) {
         values.push_back(static_cast<float>(random.normal() * std::exp2(random.uniform(-60, 60))));
     }
@@ -147,7 +157,7 @@ TEST_CASE("cuda instructions: rounding to TF32") {
     placed<device_backend, float> in(be, values);
     auto out = placed<device_backend, float>::unwritten(be, 512);
 
-    device_run().launch(16, 1, 0, rounding_kernel{in.vector().data(), out.vector().data()});
+    device_run().launch(16, 0, rounding_kernel{in.vector().data(), out.vector().data()});
 
     const auto actual = out.values();
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -160,7 +170,7 @@ TEST_CASE_TEMPLATE("cuda instructions: shuffles", U, float, double, int, index_t
     device_backend be;
     for (const int mask : {1, 2, 4, 8, 16, 31}) {
         buffer<U, device> memory(be.memory(), 64);
-        device_run().launch(1, 1, 0, shuffle_kernel<U>{mask, memory.view().data()});
+        device_run().launch(1, 0, shuffle_kernel<U>{mask, memory.view().data()});
         std::vector<U> out(64);
         device_run().read(memory.view().data(), out.data(), 64);
 
@@ -180,7 +190,7 @@ TEST_CASE("cuda instructions: asynchronous copies, groups, and zeros where nothi
     placed<device_backend, float> in(be, values);
     auto out = placed<device_backend, float>::unwritten(be, 512);
 
-    device_run().launch(1, 1, 2 * 256 * sizeof(float), copy_kernel{in.vector().data(), out.vector().data()});
+    device_run().launch(1, 2 * 256 * sizeof(float), copy_kernel{in.vector().data(), out.vector().data()});
 
     const auto actual = out.values();
     for (int i = 0; i < 64; ++i) {

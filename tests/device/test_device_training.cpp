@@ -155,9 +155,9 @@ TEST_CASE_TEMPLATE("device: a training run equals reference's", B, CONFORMING_BA
 }
 
 TEST_CASE_TEMPLATE("device: a run resumed from a checkpoint goes on bit for bit", B, CONFORMING_BACKENDS) {
-    const auto path = std::filesystem::temp_directory_path() /
-                      ("protonce_device_" + std::to_string(sizeof(typename B::value_type)) + "_" +
-                       std::string(PROTONCE_TEST_NAME) + ".checkpoint");
+    const auto path =
+        std::filesystem::temp_directory_path() / ("protonce_device_" + std::to_string(sizeof(typename B::value_type)) +
+                                                  "_" + std::string(PROTONCE_TEST_NAME) + ".checkpoint");
     B be = test::make<B>({});
     training<B> first(be);
     first.advance(2);

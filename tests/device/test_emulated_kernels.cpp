@@ -41,22 +41,6 @@ test::contrast_problem<double> in_double(const test::contrast_problem<float>& in
             .temperature = {in.temperature.begin(), in.temperature.end()}};
 }
 
-struct assigned {
-    std::vector<label_t> label;
-    std::vector<double> squared_distance;
-    bool operator==(const assigned&) const = default;
-};
-
-template <class B>
-assigned nearest(B& be, const test::matrix<float>& x, const test::matrix<float>& centroids) {
-    placed<B, float> features(be, x), c(be, centroids);
-    auto label = placed<B, label_t>::unwritten(be, x.rows());
-    auto distance = placed<B, double>::unwritten(be, x.rows());
-    auto index = be.index_rows(features.rows(), true);
-    be.nearest_row(index, c.rows(), label.vector(), distance.vector());
-    return {label.values(), distance.values()};
-}
-
 } // namespace
 
 TEST_CASE("emulated cuda: no order of warps and threads changes a bit") {
@@ -73,46 +57,10 @@ TEST_CASE("emulated cuda: no order of warps and threads changes a bit") {
     emulator::active_schedule = {};
 }
 
-TEST_CASE("emulated cuda: labels are those of exact arithmetic, distances those of double") {
-    TEST_RANDOM(random, 602);
-    const auto check = [](const test::matrix<float>& x, const test::matrix<float>& centroids) {
-        test::emulated_cuda<float> be;
-        reference_backend<float> reference;
-        CHECK(nearest(be, x, centroids) == nearest(reference, x, centroids));
-    };
-    for (const double centre : {0.0, 1e6}) {
-        for (const double spread : {1e-18, 1.0, 1e18}) {
-            CAPTURE(centre);
-            CAPTURE(spread);
-            const auto x = random.uniform_matrix<float>(150, 37, centre - spread, centre + spread);
-            const auto centroids = random.uniform_matrix<float>(130, 37, centre - spread, centre + spread);
-            check(x, centroids);
-            check(x, x); // each row is a centroid: all but one are farther, some by very little
-        }
-    }
-    // Pairs of centroids that differ in the last bits: scores cannot tell them apart, and some would err.
-    auto pairs = random.uniform_matrix<float>(128, 37, -1, 1);
-    for (index_t k = 1; k < 128; k += 2) {
-        for (index_t j = 0; j < 37; ++j) {
-            pairs(k, j) = std::nextafter(pairs(k - 1, j), random.uniform() < 0.5 ? -2.0F : 2.0F);
-        }
-    }
-    check(random.uniform_matrix<float>(150, 37, -1, 1), pairs);
-    // Rows in the middle between two centroids, and duplicates: the lowest number.
-    test::matrix<float> centroids(70, 5);
-    test::matrix<float> x(70, 5);
-    for (index_t k = 0; k < 70; ++k) {
-        centroids(k, 0) = static_cast<float>(k / 2);
-        x(k, 0) = static_cast<float>(k) + 0.5F;
-    }
-    check(x, centroids);
-}
-
 TEST_CASE("emulated cuda: gradients are as exact as the precision says") {
     TEST_RANDOM(random, 603);
     for (const bool outside : {true, false}) {
-        auto problem =
-            test::random_problem<float>(random, {.rows = 70, .pool = 1300, .cols = 128, .outside = outside});
+        auto problem = test::random_problem<float>(random, {.rows = 70, .pool = 1300, .cols = 128, .outside = outside});
         problem.query = random.unit_rows<float>(70, 128);
         problem.columns = random.unit_rows<float>(1300, 128);
         if (outside) {

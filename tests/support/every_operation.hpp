@@ -30,14 +30,14 @@ struct workload {
           values(random.uniform_values<double>(rows)), uniform(random.uniform_values<double>(20)) {
         problems.push_back(random_problem<T>(random, {.rows = 300, .pool = 2500, .cols = 7, .outside = true}));
         problems.push_back(random_problem<T>(random, {.rows = 40,
-                                                            .pool = 3000,
-                                                            .cols = 9,
-                                                            .selected = true,
-                                                            .groups = true,
-                                                            .column_temperatures = true,
-                                                            .weights = true,
-                                                            .scales = true,
-                                                            .noise = true}));
+                                                      .pool = 3000,
+                                                      .cols = 9,
+                                                      .selected = true,
+                                                      .groups = true,
+                                                      .column_temperatures = true,
+                                                      .weights = true,
+                                                      .scales = true,
+                                                      .noise = true}));
     }
 };
 

@@ -10,14 +10,15 @@ namespace protonce::inline v0 {
 
 inline namespace PROTONCE_THRUST_SYSTEM {
 struct thrust_options {
-    std::pmr::memory_resource* memory = nullptr; // the device's, for scratch and memory(); nullptr: cudaMalloc, or the default
-                                                 // resource on systems that run on the processor
-    bool check_finite = true;                    // algorithms refuse NaN and infinity in features
+    std::pmr::memory_resource* memory =
+        nullptr;              // the device's, for scratch and memory(); nullptr: cudaMalloc, or the default
+                              // resource on systems that run on the processor
+    bool check_finite = true; // algorithms refuse NaN and infinity in features
 #if THRUST_DEVICE_SYSTEM == THRUST_DEVICE_SYSTEM_CUDA
     cudaStream_t stream = nullptr; // where everything is queued
 #endif
 };
-} // inline namespace PROTONCE_THRUST_SYSTEM
+} // namespace PROTONCE_THRUST_SYSTEM
 
 /// Any machine that Thrust knows: CUDA when compiled by nvcc, else the processor through Thrust's OpenMP or sequential system
 /// (THRUST_DEVICE_SYSTEM; without it OpenMP where the compiler has it on). One source for all, for reach more than for speed.
@@ -27,17 +28,18 @@ struct thrust_options {
 /// reference_backend; nearest_row() gives its labels, those of exact arithmetic, and its distances to the last bit.
 ///
 /// Results are bitwise the same for any number of threads and from run to run. One object serves one thread at a time.
-/// Scratch: N labels and N numbers for sums by cluster; for the losses 2^20 logits, their slopes, and B C doubles.
+/// Scratch: a label and a number a row for sums by cluster, on the processor twice; for the losses 2^20 logits and as many slopes (128 B of
+/// each if that is more), B J / 4 bytes for J columns, and B C doubles.
 template <real T, class Run>
 class basic_thrust_backend : public detail::elementwise::operations<T, Run> {
 public:
     explicit basic_thrust_backend(thrust_options options = {})
-        : detail::elementwise::operations<T, Run>(
-              options.memory != nullptr ? options.memory : Run::default_memory(), options.check_finite,
+        : detail::elementwise::operations<T, Run>(options.memory != nullptr ? options.memory : Run::default_memory(),
+                                                  options.check_finite,
 #if THRUST_DEVICE_SYSTEM == THRUST_DEVICE_SYSTEM_CUDA
-              Run(options.stream)
+                                                  Run(options.stream)
 #else
-              Run()
+                                                   Run()
 #endif
           ) {
     }

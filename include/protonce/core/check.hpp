@@ -38,7 +38,7 @@ constexpr bool is_positive(T x) {
 
 /// The text of a number: the shortest that reads back as the same value.
 template <class T>
-std::string text(T x) {
+[[gnu::cold]] std::string text(T x) {
     if constexpr (std::is_floating_point_v<T>) {
         if (!is_finite(x)) {
             // The mantissa tells infinity from NaN; comparisons cannot be trusted with -ffast-math.
@@ -56,7 +56,7 @@ std::string text(T x) {
     return {buffer, end.ptr};
 }
 
-inline std::string shape_text(index_t rows, index_t cols) {
+[[gnu::cold]] inline std::string shape_text(index_t rows, index_t cols) {
     std::string out = "(";
     out += text(rows);
     out += ", ";
@@ -66,7 +66,7 @@ inline std::string shape_text(index_t rows, index_t cols) {
 }
 
 /// `function: argument: needed; got given`
-inline std::string message(std::string_view function, std::string_view argument, std::string_view needed,
+[[gnu::cold]] inline std::string message(std::string_view function, std::string_view argument, std::string_view needed,
                            std::string_view given) {
     std::string out;
     out.reserve(function.size() + argument.size() + needed.size() + given.size() + 12);
@@ -75,12 +75,12 @@ inline std::string message(std::string_view function, std::string_view argument,
     return out;
 }
 
-[[noreturn]] inline void fail_shape(std::string_view function, std::string_view argument, std::string_view needed,
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_shape(std::string_view function, std::string_view argument, std::string_view needed,
                                     std::string_view given) {
     throw shape_error(message(function, argument, needed, given));
 }
 
-[[noreturn]] inline void fail_argument(std::string_view function, std::string_view argument, std::string_view needed,
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_argument(std::string_view function, std::string_view argument, std::string_view needed,
                                        std::string_view given) {
     throw argument_error(message(function, argument, needed, given));
 }

@@ -116,7 +116,7 @@ PROTONCE_HOST_DEVICE double squared_distance(const T* x, const T* c, index_t col
     double sum = 0;
     for (index_t j = 0; j < cols; ++j) {
         const double difference = static_cast<double>(x[j]) - static_cast<double>(c[j]);
-        sum += difference * difference;
+        sum = add_product(sum, difference, difference);
     }
     const bool overflow = !check::is_finite(sum);
     return overflow && !(all_finite(x, cols) && all_finite(c, cols)) ? std::numeric_limits<double>::quiet_NaN() : sum;

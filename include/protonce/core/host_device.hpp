@@ -8,3 +8,16 @@
 #else
 #define PROTONCE_HOST_DEVICE
 #endif
+
+namespace protonce::inline v0::detail {
+
+/// sum + a b with both operations rounded, on every machine: device compilers make one rounding of it otherwise.
+PROTONCE_HOST_DEVICE inline double add_product(double sum, double a, double b) {
+#ifdef __CUDA_ARCH__
+    return __dadd_rn(sum, __dmul_rn(a, b));
+#else
+    return sum + a * b;
+#endif
+}
+
+} // namespace protonce::inline v0::detail

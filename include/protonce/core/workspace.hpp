@@ -32,18 +32,12 @@ public:
         /// `size` values, undefined, aligned to 64 bytes.
         template <class T>
         vector_view<T, S> vector(index_t size) {
-            return {owner_.template take<T>(size), size};
+            return {reinterpret_cast<T*>(owner_.take(size, sizeof(T))), size};
         }
         /// rows x cols values, undefined; the first is aligned to 64 bytes.
         template <class T>
         matrix_view<T, S> matrix(index_t rows, index_t cols) {
-            if (rows < 0 || cols < 0) {
-                throw std::bad_alloc();
-            }
-            if (cols > 0 && rows > (std::numeric_limits<index_t>::max)() / cols) {
-                throw std::bad_alloc();
-            }
-            return {owner_.template take<T>(rows * cols), rows, cols};
+            return {reinterpret_cast<T*>(owner_.take(rows, cols, sizeof(T))), rows, cols};
         }
 
     private:
@@ -72,12 +66,19 @@ private:
     static constexpr index_t unit = static_cast<index_t>(buffer<std::byte, S>::alignment);
     static constexpr index_t least_block = index_t{1} << 16;
 
-    template <class T>
-    T* take(index_t size) {
-        if (size < 0 || size > (std::numeric_limits<index_t>::max)() / 2 / static_cast<index_t>(sizeof(T))) {
+    std::byte* take(index_t rows, index_t cols, std::size_t value_size) {
+        if (rows < 0 || cols < 0 || (cols > 0 && rows > (std::numeric_limits<index_t>::max)() / cols)) {
             throw std::bad_alloc();
         }
-        const index_t need = (size * static_cast<index_t>(sizeof(T)) + unit - 1) / unit * unit;
+        return take(rows * cols, value_size);
+    }
+    // Called from everywhere: compiled once.
+    [[gnu::noinline]] std::byte* take(index_t size, std::size_t value_size) {
+        const auto bytes_each = static_cast<index_t>(value_size);
+        if (size < 0 || size > (std::numeric_limits<index_t>::max)() / 2 / bytes_each) {
+            throw std::bad_alloc();
+        }
+        const index_t need = (size * bytes_each + unit - 1) / unit * unit;
         while (block_ < blocks_.size() && blocks_[block_].size() - used_ < need) {
             ++block_;
             used_ = 0;
@@ -88,7 +89,7 @@ private:
             blocks_.emplace_back(resource_, fresh);
             used_ = 0;
         }
-        T* out = reinterpret_cast<T*>(blocks_[block_].view().data() + used_);
+        std::byte* out = blocks_[block_].view().data() + used_;
         used_ += need;
         return out;
     }

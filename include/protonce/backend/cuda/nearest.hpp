@@ -4,7 +4,6 @@
 #include <protonce/backend/elementwise/nearest.hpp>
 
 #include <cmath>
-#include <limits>
 
 namespace protonce::inline v0::detail::cuda {
 
@@ -63,8 +62,9 @@ void nearest_row(Run& run, elementwise::scratch_of<Run>& scratch, const row_inde
     float* half_square = scope.template vector<float>(centroids.rows).data();
     float* longest = scope.template vector<float>(1).data();
     auto* best = scope.template vector<elementwise::best_two<float>>(x.rows).data();
-    elementwise::centre_centroids<Run, float>(run, centroids, index.plain().mean(), moved, half_square, longest);
-    run.launch(elementwise::ceil_div(x.rows, nearest_scores::block_rows), 1, nearest_scores::shared_bytes,
+    elementwise::centre_centroids<Run, float>(run, scratch, centroids, index.plain().mean(), moved, half_square,
+                                              longest);
+    run.launch(elementwise::ceil_div(x.rows, nearest_scores::block_rows), nearest_scores::shared_bytes,
                nearest_scores{.rows = index.packed(),
                               .centroids = moved.data(),
                               .half_square = half_square,
@@ -74,11 +74,7 @@ void nearest_row(Run& run, elementwise::scratch_of<Run>& scratch, const row_inde
                               .best = best});
     const float* norm = index.norm();
     run.for_each(x.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
-        // Twice the error and more; values of which a part underflows count as lost.
-        constexpr float unit = std::numeric_limits<float>::epsilon() / 2;
-        const float columns = static_cast<float>(6 * stride + 64);
-        const float tiny = (std::numeric_limits<float>::min)() * columns;
-        const float margin = 4 * columns * unit * longest[0] * (norm[i] + longest[0]) + tiny;
+        const float margin = elementwise::score_margin<float>(longest[0], norm[i], static_cast<float>(7 * stride + 64));
         elementwise::settle_row(i, best[i], margin, x, centroids, assignment, squared_distances);
     });
 }

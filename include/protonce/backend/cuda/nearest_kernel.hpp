@@ -11,9 +11,9 @@ namespace protonce::inline v0::detail::cuda {
 /// The best scores x.c - ||c||^2 / 2 of 64 rows a block, over all centroids, on the tensor cores.
 ///
 /// Both matrices are centred, packed and padded with zeros to `stride` columns, a multiple of 32. Splitting leaves out three products,
-/// each at most 2^-22 of the whole. What is left is added up in float, an instruction of 8 products within 2^-20 of the magnitudes (8
-/// additions that cut off; tests/device/test_cuda_instructions.cpp measures it): so a score is within
-/// (6 C + 32) u (||x|| ||c|| + ||c||^2 / 2) of the exact one, with u = 2^-24.
+/// each at most 2^-22 of the whole. What is left is added up in float, an instruction of 8 products within 9 * 2^-23 of the magnitudes (9
+/// numbers that are cut off; tests/device/test_cuda_instructions.cpp measures it): so a score is within
+/// (6.75 C + 32) u (||x|| ||c|| + ||c||^2 / 2) of the exact one, with u = 2^-24.
 ///
 /// Columns are fetched 32 at a time, the next ones while these are multiplied.
 struct nearest_scores {

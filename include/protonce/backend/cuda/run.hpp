@@ -41,13 +41,13 @@ public:
     template <class F>
     void for_each(index_t n, const F& f) {
         constexpr index_t threads = each_element<F>::threads;
-        launch((n + threads - 1) / threads, 1, 0, each_element<F>{f, n});
+        launch((n + threads - 1) / threads, 0, each_element<F>{f, n});
     }
 
-    /// blocks_x times blocks_y blocks of Kernel::threads threads; none if either is 0.
+    /// Blocks of Kernel::threads threads, at most 2^31 - 1.
     template <class Kernel>
-    void launch(index_t blocks_x, index_t blocks_y, std::size_t shared_bytes, const Kernel& kernel) {
-        if (blocks_x == 0 || blocks_y == 0) {
+    void launch(index_t blocks, std::size_t shared_bytes, const Kernel& kernel) {
+        if (blocks == 0) {
             return;
         }
         constexpr std::size_t without_asking = 48 << 10;
@@ -56,16 +56,19 @@ public:
                                                  static_cast<int>(shared_bytes)),
                             "asking for shared memory");
         }
-        const dim3 grid(static_cast<unsigned>(blocks_x), static_cast<unsigned>(blocks_y));
-        run_kernel<Kernel><<<grid, Kernel::threads, shared_bytes, stream()>>>(kernel);
-        require_success(cudaGetLastError(), "launching a kernel");
+        cudaLaunchConfig_t config{};
+        config.gridDim = dim3(static_cast<unsigned>(blocks));
+        config.blockDim = dim3(Kernel::threads);
+        config.dynamicSmemBytes = shared_bytes;
+        config.stream = stream();
+        require_success(cudaLaunchKernelEx(&config, run_kernel<Kernel>, kernel), "launching a kernel");
     }
 
     /// Radix sort, which is stable. Takes as much scratch as the arrays, and what CUB asks for.
     void stable_sort(workspace<device>& scratch, std::uint32_t* key, index_t* row, index_t n) {
         workspace<device>::scope scope(scratch);
-        cub::DoubleBuffer<std::uint32_t> keys(key, scope.vector<std::uint32_t>(n).data());
-        cub::DoubleBuffer<index_t> rows(row, scope.vector<index_t>(n).data());
+        ::cub::DoubleBuffer<std::uint32_t> keys(key, scope.vector<std::uint32_t>(n).data());
+        ::cub::DoubleBuffer<index_t> rows(row, scope.vector<index_t>(n).data());
         std::size_t bytes = 0;
         sort(nullptr, bytes, keys, rows, n);
         sort(scope.vector<std::byte>(static_cast<index_t>(bytes)).data(), bytes, keys, rows, n);
@@ -78,9 +81,9 @@ public:
     }
 
 private:
-    void sort(void* memory, std::size_t& bytes, cub::DoubleBuffer<std::uint32_t>& keys,
-              cub::DoubleBuffer<index_t>& rows, index_t n) const {
-        require_success(cub::DeviceRadixSort::SortPairs(memory, bytes, keys, rows, n, 0, 32, stream()), "sorting");
+    void sort(void* memory, std::size_t& bytes, ::cub::DoubleBuffer<std::uint32_t>& keys,
+              ::cub::DoubleBuffer<index_t>& rows, index_t n) const {
+        require_success(::cub::DeviceRadixSort::SortPairs(memory, bytes, keys, rows, n, 0, 32, stream()), "sorting");
     }
 };
 

@@ -117,7 +117,11 @@ struct tensor_products {
         multiply<parts>(run, query_factors{state.read, slope, part, state.tile, j0, count}, state.rows, state.cols,
                         slices);
         const index_t cols = state.cols;
+        const reader read = state.read;
         run.for_each(values, [=] PROTONCE_HOST_DEVICE(index_t at) {
+            if (!read.takes_part(at / cols)) {
+                return; // nor does NaN in a column reach it
+            }
             double running = sum(at / cols, at % cols);
             for (index_t s = 0; s < slices; ++s) {
                 running += static_cast<double>(part[s * values + at]);

@@ -100,12 +100,14 @@ struct tile_product {
     static constexpr int shared_values = (block_rows + block_cols) * tile::padded;
 
     Factors factors;
-    index_t col_blocks; // second coordinate of the block: slice * col_blocks + block of columns
+    index_t row_blocks;
+    index_t col_blocks; // number of the block: (slice * col_blocks + block of columns) * row_blocks + block of rows
 
     PROTONCE_DEVICE void operator()() const {
-        const index_t slice = block_index_y() / col_blocks;
-        const index_t first_row = index_t{block_index()} * block_rows;
-        const index_t first_col = Factors::is_diagonal ? first_row : block_index_y() % col_blocks * block_cols;
+        const index_t slice = block_index() / row_blocks / col_blocks;
+        const index_t first_row = block_index() % row_blocks * block_rows;
+        const index_t first_col =
+            Factors::is_diagonal ? first_row : block_index() / row_blocks % col_blocks * block_cols;
         float* a = reinterpret_cast<float*>(shared_memory());
         float* b = a + block_rows * tile::padded;
         const auto p = tile::here();
@@ -113,14 +115,12 @@ struct tile_product {
         sum.clear();
         const index_t last = factors.last(slice);
         for (index_t k = factors.first(slice); k < last; k += chunk) {
-            fetch<Factors::a_along_k>(
-                a, [&](int i, int c) {
-                    return first_row + i < factors.rows() && k + c < last ? factors.a(first_row + i, k + c) : 0.0F;
-                });
-            fetch<Factors::b_along_k>(
-                b, [&](int j, int c) {
-                    return first_col + j < factors.cols() && k + c < last ? factors.b(first_col + j, k + c) : 0.0F;
-                });
+            fetch<Factors::a_along_k>(a, [&](int i, int c) {
+                return first_row + i < factors.rows() && k + c < last ? factors.a(first_row + i, k + c) : 0.0F;
+            });
+            fetch<Factors::b_along_k>(b, [&](int j, int c) {
+                return first_col + j < factors.cols() && k + c < last ? factors.b(first_col + j, k + c) : 0.0F;
+            });
             sync_block();
             sum.multiply(a, b, p);
             sync_block(); // before the next chunk overwrites it
@@ -156,8 +156,9 @@ template <int parts, class Run, class Factors>
 void multiply(Run& run, const Factors& factors, index_t rows, index_t cols, index_t slices) {
     using kernel = tile_product<Factors, parts>;
     const index_t col_blocks = Factors::is_diagonal ? 1 : (cols + kernel::block_cols - 1) / kernel::block_cols;
-    run.launch((rows + kernel::block_rows - 1) / kernel::block_rows, col_blocks * slices,
-               kernel::shared_values * sizeof(float), kernel{factors, col_blocks});
+    const index_t row_blocks = (rows + kernel::block_rows - 1) / kernel::block_rows;
+    run.launch(row_blocks * col_blocks * slices, kernel::shared_values * sizeof(float),
+               kernel{factors, row_blocks, col_blocks});
 }
 
 } // namespace protonce::inline v0::detail::cuda

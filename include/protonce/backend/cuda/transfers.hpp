@@ -15,6 +15,7 @@ namespace protonce::inline v0::detail::cuda {
 /// \throws backend_error  with CUDA's name of the error and what was tried
 inline void require_success(cudaError_t status, const char* tried) {
     if (status != cudaSuccess) {
+        (void)cudaGetLastError(); // reported here: not by the next call as well
         throw backend_error(std::string("cuda: ") + tried + ": " + cudaGetErrorName(status) + ", " +
                             cudaGetErrorString(status));
     }
@@ -37,11 +38,15 @@ public:
         queue(from, to, n, cudaMemcpyDeviceToHost);
         wait();
     }
-    /// Pageable memory is taken over before the call returns; page-locked memory is waited for: the caller may change it then.
+    /// The caller may change `from` afterwards: pageable memory was taken over then, for other memory the copy is waited for.
     template <class U>
     void write(const U* from, U* to, index_t n) {
         queue(from, to, n, cudaMemcpyHostToDevice);
-        wait();
+        cudaPointerAttributes memory{};
+        require_success(cudaPointerGetAttributes(&memory, from), "looking at memory");
+        if (memory.type != cudaMemoryTypeUnregistered) {
+            wait();
+        }
     }
     void wait() const { require_success(cudaStreamSynchronize(stream_), "waiting for the stream"); }
 
@@ -63,7 +68,7 @@ class device_memory : public std::pmr::memory_resource {
         void* out = nullptr;
         const cudaError_t status = cudaMalloc(&out, bytes);
         if (status == cudaErrorMemoryAllocation) {
-            (void)cudaGetLastError(); // or the next call would report it again
+            (void)cudaGetLastError();
             throw std::bad_alloc();
         }
         require_success(status, "allocating");

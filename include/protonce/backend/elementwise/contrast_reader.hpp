@@ -28,15 +28,15 @@ struct contrast_reader {
 
     template <class S>
     explicit contrast_reader(const contrast<T, S>& in)
-        : query(in.query), columns(in.columns), positive(in.positive), column_id(in.column_id.data()),
-          column_count(in.column_count.data()),
-          most_used(in.column_id.empty() ? in.columns.rows() : in.column_id.size()), own(in.own.data()),
-          self(in.self.data()), row_group(in.row_group.data()), pool_group(in.pool_group.data()),
-          temperatures(in.temperature.data()), has_one_temperature(in.temperature.size() == 1),
-          log_weights(in.log_weight.data()), row_scales(in.row_scale.data()), has_one_scale(in.row_scale.size() == 1) {
-    }
+        : query(in.query), columns(in.columns), positive(in.positive), column_id(data_of(in.column_id)),
+          column_count(data_of(in.column_count)),
+          most_used(in.column_id.empty() ? in.columns.rows() : in.column_id.size()), own(data_of(in.own)),
+          self(data_of(in.self)), row_group(data_of(in.row_group)), pool_group(data_of(in.pool_group)),
+          temperatures(data_of(in.temperature)), has_one_temperature(in.temperature.size() == 1),
+          log_weights(data_of(in.log_weight)), row_scales(data_of(in.row_scale)),
+          has_one_scale(in.row_scale.size() == 1) {}
 
-    PROTONCE_HOST_DEVICE bool positive_is_outside() const { return positive.data != nullptr; }
+    PROTONCE_HOST_DEVICE bool positive_is_outside() const { return positive.rows > 0; }
     PROTONCE_HOST_DEVICE bool takes_part(index_t i) const { return positive_is_outside() || own[i] >= 0; }
     PROTONCE_HOST_DEVICE bool is_positive(index_t i, index_t p) const { return !positive_is_outside() && own[i] == p; }
 
@@ -118,8 +118,8 @@ struct softmax_state {
     softmax_state(Scope& scope, const contrast<T, S>& problem)
         : read(problem), rows(problem.query.rows()), cols(problem.query.cols()),
           tile(tile_columns(rows, read.most_used)), parts(ceil_div(read.most_used, part_columns)),
-          softmax(scope.template vector<row_softmax>(rows).data()), logit(scope.template vector<T>(rows * tile).data()) {
-    }
+          softmax(scope.template vector<row_softmax>(rows).data()),
+          logit(scope.template vector<T>(rows * tile).data()) {}
 
     static index_t tile_columns(index_t rows, index_t columns) {
         const index_t fitting = tile_pairs / rows / part_columns * part_columns;

@@ -14,8 +14,8 @@ namespace protonce::inline v0::detail::elementwise {
 /// rows_l: the first row where the running sum of values_i weight_i exceeds uniform_l * total, always one that raises the sum; -1 for
 /// every draw if the total is 0 or not finite. The sum runs by blocks.
 template <class Run, class T>
-void draw_weighted(Run& run, scratch_of<Run>& scratch, vector_view<const double, typename Run::space> given, const T* weight,
-                   const double* uniform, vector_view<index_t, typename Run::space> rows) {
+void draw_weighted(Run& run, scratch_of<Run>& scratch, vector_view<const double, typename Run::space> given,
+                   const T* weight, const double* uniform, vector_view<index_t, typename Run::space> rows) {
     scope_of<Run> scope(scratch);
     const blocks cut(given.size());
     const double* values = given.data();
@@ -75,7 +75,7 @@ void draw_columns(Run& run, scratch_of<Run>& scratch, vector_view<const label_t,
     sums_before_blocks(run, cut, is_head, before);
 
     index_t* id = out.column_id.data();
-    T* log_count = out.log_count.data();
+    T* log_count = data_of(out.log_count);
     index_t* column_count = out.column_count.data();
     index_t* batch_count = out.batch_count.data();
     run.for_each(cut.count, [=] PROTONCE_HOST_DEVICE(index_t b) {

@@ -5,6 +5,7 @@
 #include <protonce/core/workspace.hpp>
 
 #include <limits>
+#include <type_traits>
 
 namespace protonce::inline v0::detail::elementwise {
 
@@ -79,29 +80,39 @@ struct best_two {
         label = is_other ? other.label : label;
     }
     /// Is the best one the nearest for sure, if scores are within margin / 2 of the exact ones?
-    PROTONCE_HOST_DEVICE bool is_certain(T margin) const {
-        return first - second > margin && check::is_finite(margin);
-    }
+    PROTONCE_HOST_DEVICE bool is_certain(T margin) const { return first - second > margin && check::is_finite(margin); }
 };
+
+/// Twice what a score may err by, which is `roundings` units of ||x|| ||c|| + ||c||^2 / 2, and more, for the roundings of the bound
+/// itself. Infinity where a score may have overflowed: the product of norms comes first.
+template <class T>
+PROTONCE_HOST_DEVICE T score_margin(T longest, T norm, T roundings) {
+    constexpr T unit = std::numeric_limits<T>::epsilon() / 2;
+    const T tiny = (std::numeric_limits<T>::min)() * roundings; // products that underflow
+    return 4 * longest * (norm + longest) * (roundings * unit) + tiny;
+}
 
 /// Writes the label of row i, the exact one, and its squared distance, from the differences, in double. A row whose best score is not
 /// certain is looked at again: distances in double, and exact arithmetic where even those cannot tell.
 template <class T>
 PROTONCE_HOST_DEVICE void settle_row(index_t i, const best_two<T>& best, T margin, table<const T> x,
                                      table<const T> centroids, label_t* assignment, double* squared_distances) {
-    const index_t label =
-        best.is_certain(margin)
-            ? best.label
-            : nearest_centroid(x.row(i), centroids.data, centroids.rows, centroids.cols, centroids.stride);
+    const index_t label = best.is_certain(margin) ? best.label
+                                                  : nearest_centroid(x.row(i), centroids.data, centroids.rows,
+                                                                     centroids.cols, centroids.stride);
     assignment[i] = static_cast<label_t>(label);
     if (squared_distances != nullptr) {
         squared_distances[i] = squared_distance(x.row(i), centroids.row(label), x.cols);
     }
 }
 
-/// Centroids less the mean, in rows of `moved`, with zeros after the last column; half their squared norms, and the largest norm.
+/// Centroids less the mean, in rows of `moved`, with zeros after the last column; half their squared norms, and the largest norm:
+/// infinity where squares of norms underflow, so that no score of such centroids is taken for certain.
 template <class Run, class T>
-void centre_centroids(Run& run, table<const T> centroids, const T* mean, table<T> moved, T* half_square, T* longest) {
+void centre_centroids(Run& run, scratch_of<Run>& scratch, table<const T> centroids, const T* mean, table<T> moved,
+                      T* half_square, T* longest) {
+    scope_of<Run> scope(scratch);
+    double* norm = scope.template vector<double>(centroids.rows).data();
     const index_t cols = centroids.cols;
     run.for_each(centroids.rows, [=] PROTONCE_HOST_DEVICE(index_t k) {
         double sum = 0;
@@ -110,13 +121,17 @@ void centre_centroids(Run& run, table<const T> centroids, const T* mean, table<T
             sum += static_cast<double>(moved(k, j)) * static_cast<double>(moved(k, j));
         }
         half_square[k] = static_cast<T>(sum / 2);
+        norm[k] = std::sqrt(sum);
     });
     run.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
-        T largest = 0;
+        constexpr double smallest =
+            std::is_same_v<T, float> ? 0x1p-60 : 0x1p-508; // above the root of the smallest number
+        double largest = 0;
         for (index_t k = 0; k < centroids.rows; ++k) {
-            largest = half_square[k] > largest || half_square[k] != half_square[k] ? half_square[k] : largest;
+            largest = norm[k] > largest || norm[k] != norm[k] ? norm[k] : largest;
         }
-        longest[0] = std::sqrt(2 * largest);
+        const bool underflows = largest > 0 && largest < smallest;
+        longest[0] = underflows ? std::numeric_limits<T>::infinity() : static_cast<T>(largest);
     });
 }
 
@@ -166,15 +181,12 @@ void nearest_row(Run& run, scratch_of<Run>& scratch, const row_index<T, Run>& in
     const auto moved = scope.template matrix<T>(centroids.rows, cols);
     T* half_square = scope.template vector<T>(centroids.rows).data();
     T* longest = scope.template vector<T>(1).data();
-    centre_centroids<Run, T>(run, centroids, mean, moved, half_square, longest);
+    centre_centroids<Run, T>(run, scratch, centroids, mean, moved, half_square, longest);
     const table<const T> centred = moved;
     run.for_each(x.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
         T squared = 0;
         const best_two<T> best = score_row(x.row(i), mean, centred, half_square, squared);
-        // Twice the error, with room for the roundings of the bound itself.
-        constexpr T unit = std::numeric_limits<T>::epsilon() / 2;
-        const T tiny = (std::numeric_limits<T>::min)() * static_cast<T>(cols + 4);
-        const T margin = 4 * static_cast<T>(cols + 8) * unit * longest[0] * (std::sqrt(squared) + longest[0]) + tiny;
+        const T margin = score_margin<T>(longest[0], std::sqrt(squared), static_cast<T>(cols + 8));
         settle_row(i, best, margin, x, centroids, assignment, squared_distances);
     });
 }
@@ -192,7 +204,8 @@ void candidate_potential(Run& run, scratch_of<Run>& scratch, table<const T> x, t
         const index_t l = at % trials;
         double sum = 0;
         for (index_t i = cut.first(b); i < cut.last(b); ++i) {
-            sum += weight_of(weight, i) * smaller(least[i], squared_distance(x.row(i), candidates.row(l), x.cols));
+            const double distance = squared_distance(x.row(i), candidates.row(l), x.cols);
+            sum = add_product(sum, weight_of(weight, i), smaller(least[i], distance));
         }
         part(b, l) = sum;
     });

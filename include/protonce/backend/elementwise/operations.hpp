@@ -55,7 +55,7 @@ public:
         elementwise::row_norms<Run, T>(run(), x, norms.data());
     }
     void normalize_rows(matrix_view<const T, space> x, matrix_view<T, space> unit, vector_view<T, space> norms) {
-        elementwise::normalize_rows<Run, T>(run(), x, unit, norms.data());
+        elementwise::normalize_rows<Run, T>(run(), x, unit, data_of(norms));
     }
     void normalize_rows_gradient(matrix_view<const T, space> unit, vector_view<const T, space> norms,
                                  matrix_view<const T, space> gradient, matrix_view<T, space> out) {
@@ -82,7 +82,7 @@ public:
         T* to = y.data();
         run().for_each(x.size(), [=] PROTONCE_HOST_DEVICE(index_t i) {
             const double scaled = a * static_cast<double>(from[i]);
-            to[i] = static_cast<T>(b == 0 ? scaled : scaled + b * static_cast<double>(to[i]));
+            to[i] = static_cast<T>(b == 0 ? scaled : add_product(scaled, b, static_cast<double>(to[i])));
         });
     }
     void mean_rows(matrix_view<const double, space> sum, vector_view<const double, space> count,
@@ -100,18 +100,18 @@ public:
     void segment_sum(matrix_view<const T, space> rows, vector_view<const T, space> weight,
                      vector_view<const label_t, space> assignment, matrix_view<double, space> sum,
                      vector_view<double, space> count) {
-        elementwise::segment_sum<Run, T>(run(), scratch_, rows, weight.data(), assignment, sum, count.data());
+        elementwise::segment_sum<Run, T>(run(), scratch_, rows, data_of(weight), assignment, sum, count.data());
     }
-    void segment_scalar_sum(vector_view<const double, space> values, scalar_map map,
-                            vector_view<const T, space> weight, vector_view<const label_t, space> assignment,
-                            vector_view<double, space> sum, vector_view<double, space> count) {
-        elementwise::segment_scalar_sum(run(), scratch_, values.data(), map, weight.data(), assignment, sum,
+    void segment_scalar_sum(vector_view<const double, space> values, scalar_map map, vector_view<const T, space> weight,
+                            vector_view<const label_t, space> assignment, vector_view<double, space> sum,
+                            vector_view<double, space> count) {
+        elementwise::segment_scalar_sum(run(), scratch_, values.data(), map, data_of(weight), assignment, sum,
                                         count.data());
     }
     index_t farthest_in_segment(vector_view<const double, space> values, vector_view<const T, space> weight,
                                 vector_view<const label_t, space> assignment, label_t k) {
         const double* value = values.data();
-        const T* w = weight.data();
+        const T* w = data_of(weight);
         const label_t* label = assignment.data();
         return first_best(run(), scratch_, values.size(), [=] PROTONCE_HOST_DEVICE(index_t i, index_t winner) {
             const bool counts = label[i] == k && weight_of(w, i) > 0 && value[i] == value[i];
@@ -120,7 +120,7 @@ public:
     }
     void draw_weighted(vector_view<const double, space> values, vector_view<const T, space> weight,
                        vector_view<const double, space> uniform, vector_view<index_t, space> rows) {
-        elementwise::draw_weighted(run(), scratch_, values, weight.data(), uniform.data(), rows);
+        elementwise::draw_weighted(run(), scratch_, values, data_of(weight), uniform.data(), rows);
     }
 
     row_index index_rows(matrix_view<const T, space> features, bool may_centre) {
@@ -128,12 +128,13 @@ public:
     }
     void nearest_row(row_index& index, matrix_view<const T, space> centroids, vector_view<label_t, space> assignment,
                      vector_view<double, space> squared_distance) {
-        elementwise::nearest_row<Run, T>(run(), scratch_, index, centroids, assignment.data(), squared_distance.data());
+        elementwise::nearest_row<Run, T>(run(), scratch_, index, centroids, assignment.data(),
+                                         data_of(squared_distance));
     }
     void candidate_potential(row_index& index, matrix_view<const T, space> candidates,
                              vector_view<const T, space> weight, vector_view<const double, space> least,
                              vector_view<double, space> potential) {
-        elementwise::candidate_potential<Run, T>(run(), scratch_, index.features(), candidates, weight.data(),
+        elementwise::candidate_potential<Run, T>(run(), scratch_, index.features(), candidates, data_of(weight),
                                                  least.data(), potential.data());
     }
     void relax_nearest(row_index& index, matrix_view<const T, space> candidate, vector_view<double, space> least) {

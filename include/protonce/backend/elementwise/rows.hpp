@@ -35,7 +35,8 @@ void normalize_rows_gradient(Run& run, table<const T> unit, const T* norms, tabl
         const double along = inner_product(gradient.row(i), unit.row(i), unit.cols);
         const double length = static_cast<double>(norms[i]);
         for (index_t j = 0; j < unit.cols; ++j) {
-            const double across = static_cast<double>(gradient(i, j)) - along * static_cast<double>(unit(i, j));
+            const double across =
+                add_product(static_cast<double>(gradient(i, j)), -along, static_cast<double>(unit(i, j)));
             out(i, j) = length == 0 ? T(0) : static_cast<T>(across / length);
         }
     });
@@ -45,18 +46,16 @@ void normalize_rows_gradient(Run& run, table<const T> unit, const T* norms, tabl
 template <class Run, class T>
 void gather_rows(Run& run, table<const T> from, const index_t* ids, table<T> to) {
     const index_t cols = to.cols;
-    run.for_each(to.rows * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
-        to(at / cols, at % cols) = from(ids[at / cols], at % cols);
-    });
+    run.for_each(to.rows * cols,
+                 [=] PROTONCE_HOST_DEVICE(index_t at) { to(at / cols, at % cols) = from(ids[at / cols], at % cols); });
 }
 
 /// to_{ids_i} = from_i, ids distinct
 template <class Run, class T>
 void scatter_rows(Run& run, table<const T> from, const index_t* ids, table<T> to) {
     const index_t cols = from.cols;
-    run.for_each(from.rows * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
-        to(ids[at / cols], at % cols) = from(at / cols, at % cols);
-    });
+    run.for_each(from.rows * cols,
+                 [=] PROTONCE_HOST_DEVICE(index_t at) { to(ids[at / cols], at % cols) = from(at / cols, at % cols); });
 }
 
 /// mean_k = sum_k / count_k; rows with count_k = 0 stay as they are.

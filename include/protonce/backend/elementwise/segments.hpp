@@ -9,8 +9,8 @@
 
 namespace protonce::inline v0::detail::elementwise {
 
-/// Rows in order of their labels, those of a label in order of their numbers. Keys are 1 + label: a radix sort takes them without
-/// a thought for signs.
+/// Rows in order of their labels, those of a label in order of their numbers. Keys are 1 + label, and 0 for no label: a radix
+/// sort takes them without a thought for signs.
 struct sorted_labels {
     std::uint32_t* key;
     index_t* row;
@@ -23,7 +23,7 @@ sorted_labels sort_by_label(Run& run, scratch_of<Run>& scratch, scope_of<Run>& s
     const label_t* label = labels.data();
     const sorted_labels out{scope.template vector<std::uint32_t>(n).data(), scope.template vector<index_t>(n).data()};
     run.for_each(n, [=] PROTONCE_HOST_DEVICE(index_t i) {
-        out.key[i] = static_cast<std::uint32_t>(label[i]) + 1;
+        out.key[i] = label[i] < 0 ? 0 : static_cast<std::uint32_t>(label[i]) + 1;
         out.row[i] = i;
     });
     run.stable_sort(scratch, out.key, out.row, n);
@@ -69,7 +69,7 @@ void segment_sum(Run& run, scratch_of<Run>& scratch, table<const T> x, const T* 
         const index_t j = at % cols;
         double running = 0;
         for (index_t m = of.first[k]; m < of.first[k + 1]; ++m) {
-            running += weight_of(weight, of.row[m]) * static_cast<double>(x(of.row[m], j));
+            running = add_product(running, weight_of(weight, of.row[m]), static_cast<double>(x(of.row[m], j)));
         }
         sum(k, j) = running;
     });
@@ -85,7 +85,8 @@ void segment_sum(Run& run, scratch_of<Run>& scratch, table<const T> x, const T* 
 /// The same of map(values_i).
 template <class Run, class T>
 void segment_scalar_sum(Run& run, scratch_of<Run>& scratch, const double* values, scalar_map map, const T* weight,
-                        vector_view<const label_t, typename Run::space> assignment, vector_view<double, typename Run::space> sum, double* count) {
+                        vector_view<const label_t, typename Run::space> assignment,
+                        vector_view<double, typename Run::space> sum, double* count) {
     scope_of<Run> scope(scratch);
     const members of = find_members(run, scratch, scope, assignment, sum.size());
     double* out = sum.data();
@@ -95,7 +96,7 @@ void segment_scalar_sum(Run& run, scratch_of<Run>& scratch, const double* values
         for (index_t m = of.first[k]; m < of.first[k + 1]; ++m) {
             const index_t i = of.row[m];
             const double w = weight_of(weight, i);
-            running += w * (map == scalar_map::square_root ? std::sqrt(values[i]) : values[i]);
+            running = add_product(running, w, map == scalar_map::square_root ? std::sqrt(values[i]) : values[i]);
             counted += w;
         }
         out[k] = running;

@@ -10,6 +10,9 @@ namespace protonce::inline v0::detail::elementwise {
 template <class Run, class T, class Products>
 void softmax_contrast(Run& run, scratch_of<Run>& scratch, const contrast<T, typename Run::space>& problem,
                       const Products& products) {
+    if (problem.query.rows() == 0) {
+        return;
+    }
     scope_of<Run> scope(scratch);
     const softmax_state<T> state(scope, problem);
     const index_t columns = state.read.most_used;
@@ -24,7 +27,7 @@ void softmax_contrast(Run& run, scratch_of<Run>& scratch, const contrast<T, type
     write_rows(run, state, problem);
 
     const bool wants_gradient = !problem.grad_query.empty() || !problem.grad_positive.empty() ||
-        !problem.grad_columns.empty() || !problem.grad_temperature.empty();
+                                !problem.grad_columns.empty() || !problem.grad_temperature.empty();
     if (!wants_gradient) {
         return;
     }

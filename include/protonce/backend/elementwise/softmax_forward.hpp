@@ -50,8 +50,10 @@ struct plain_products {
             const index_t used = read.takes_part(i) ? read.num_used() : 0;
             double running = sum(i, c);
             for (index_t j = j0; j < j0 + count && j < used; ++j) {
-                running += static_cast<double>(slope[i * tile + j - j0]) *
-                           static_cast<double>(read.columns(read.pool_row(j), c));
+                if (slope[i * tile + j - j0] != 0) { // a column left out may hold NaN
+                    running += static_cast<double>(slope[i * tile + j - j0]) *
+                               static_cast<double>(read.columns(read.pool_row(j), c));
+                }
             }
             sum(i, c) = running;
         });
@@ -135,11 +137,12 @@ void sum_parts(Run& run, const softmax_state<T>& state, index_t j0, partial_soft
             largest = term > largest && is_other(j) ? term : largest;
         }
         partial_softmax sum{static_cast<double>(largest), 0, 0, 0};
+        const T shift = largest > -std::numeric_limits<T>::infinity() ? largest : T(0); // terms of 0 alone
         const double positive = softmax[i].positive_logit;
         for (index_t j = first; j < last; ++j) {
             if (is_other(j)) {
                 const T s = logit[i * tile + j - j0];
-                sum.sum += static_cast<double>(std::exp(s + read.log_weight(j) - largest));
+                sum.sum += static_cast<double>(std::exp(s + read.log_weight(j) - shift));
                 sum.above += static_cast<double>(s) > positive ? 1 : 0;
                 sum.equal += static_cast<double>(s) == positive ? 1 : 0;
             }
@@ -186,9 +189,9 @@ void merge_parts(Run& run, const softmax_state<T>& state, const partial_softmax*
 template <class Run, class T>
 void write_rows(Run& run, const softmax_state<T>& state, const contrast<T, typename Run::space>& out) {
     const row_softmax* softmax = state.softmax;
-    T* loss = out.loss.data();
-    T* log_sum = out.log_sum.data();
-    T* top1 = out.top1.data();
+    T* loss = data_of(out.loss);
+    T* log_sum = data_of(out.log_sum);
+    T* top1 = data_of(out.top1);
     run.for_each(state.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
         if (loss != nullptr) {
             loss[i] = static_cast<T>(softmax[i].loss());

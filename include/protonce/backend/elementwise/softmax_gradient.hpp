@@ -107,8 +107,8 @@ void add_to_columns(Run& run, const softmax_state<T>& state, index_t j0, const c
 
 /// dL/dt_j = -sum of slope_ij s_ij: of each row with one temperature, else of each column.
 template <class Run, class T>
-void add_to_temperature(Run& run, const softmax_state<T>& state, index_t j0, const contrast<T, typename Run::space>& out,
-                        const gradient_sums<T>& sums) {
+void add_to_temperature(Run& run, const softmax_state<T>& state, index_t j0,
+                        const contrast<T, typename Run::space>& out, const gradient_sums<T>& sums) {
     const contrast_reader<T> read = state.read;
     const T* slope = sums.slope;
     const T* logit = state.logit;

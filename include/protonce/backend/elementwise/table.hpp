@@ -23,12 +23,18 @@ struct table {
     template <class S>
     table(matrix_view<T, S> view) : data(view.data()), rows(view.rows()), cols(view.cols()), stride(view.stride()) {}
     template <class S, class U>
-    requires std::is_same_v<const U, T>
-    table(matrix_view<U, S> view) : data(view.data()), rows(view.rows()), cols(view.cols()), stride(view.stride()) {}
+    requires std::is_same_v<const U, T> table(matrix_view<U, S> view)
+        : data(view.data()), rows(view.rows()), cols(view.cols()), stride(view.stride()) {}
 
     PROTONCE_HOST_DEVICE T* row(index_t i) const { return data + i * stride; }
     PROTONCE_HOST_DEVICE T& operator()(index_t i, index_t j) const { return data[i * stride + j]; }
 };
+
+/// Where a view's values are; null for one that is not given, whatever it points to.
+template <class T, class S>
+T* data_of(vector_view<T, S> view) {
+    return view.empty() ? nullptr : view.data();
+}
 
 /// Scratch memory of a `Run`, and a part of it.
 template <class Run>
@@ -58,7 +64,7 @@ template <class T>
 PROTONCE_HOST_DEVICE double inner_product(const T* x, const T* y, index_t cols) {
     double sum = 0;
     for (index_t j = 0; j < cols; ++j) {
-        sum += static_cast<double>(x[j]) * static_cast<double>(y[j]);
+        sum = add_product(sum, static_cast<double>(x[j]), static_cast<double>(y[j]));
     }
     return sum;
 }

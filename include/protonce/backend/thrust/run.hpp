@@ -53,7 +53,8 @@ public:
     template <class F>
     void for_each(index_t n, const F& f) {
         if (n > 0) {
-            ::thrust::for_each_n(::thrust::cuda::par_nosync.on(stream()), ::thrust::counting_iterator<index_t>(0), n, f);
+            ::thrust::for_each_n(::thrust::cuda::par_nosync.on(stream()), ::thrust::counting_iterator<index_t>(0), n,
+                                 f);
         }
     }
     void stable_sort(workspace<S>& scratch, std::uint32_t* key, index_t* row, index_t n) {
@@ -67,7 +68,9 @@ private:
     struct temporary {
         using value_type = std::byte;
         typename workspace<S>::scope scope;
-        std::byte* allocate(std::ptrdiff_t n) { return scope.template vector<std::byte>(static_cast<index_t>(n)).data(); }
+        std::byte* allocate(std::ptrdiff_t n) {
+            return scope.template vector<std::byte>(static_cast<index_t>(n)).data();
+        }
         void deallocate(std::byte*, std::size_t) {}
     };
 };
@@ -125,5 +128,5 @@ public:
 
 #endif
 
-} // inline namespace PROTONCE_THRUST_SYSTEM
+} // namespace PROTONCE_THRUST_SYSTEM
 } // namespace protonce::inline v0::detail

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+#include <support/conformance.hpp>
+#include <support/contrast_run.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+using namespace protonce;
+using test::placed;
+
+namespace {
+
+struct assigned {
+    std::vector<label_t> label;
+    std::vector<double> squared_distance;
+    bool operator==(const assigned&) const = default;
+};
+
+template <class B, class T = typename B::value_type>
+assigned nearest(B& be, const test::matrix<T>& x, const test::matrix<T>& centroids) {
+    placed<B, T> features(be, x), c(be, centroids);
+    auto label = placed<B, label_t>::unwritten(be, x.rows());
+    auto distance = placed<B, double>::unwritten(be, x.rows());
+    auto index = be.index_rows(features.rows(), true);
+    be.nearest_row(index, c.rows(), label.vector(), distance.vector());
+    return {label.values(), distance.values()};
+}
+
+// Labels equal reference's, which are those of exact arithmetic, and distances to the last bit.
+template <class B, class T = typename B::value_type>
+void check_nearest(const test::matrix<T>& x, const test::matrix<T>& centroids) {
+    B be = test::make<B>({});
+    test::reference_of<B> reference;
+    CHECK(nearest(be, x, centroids) == nearest(reference, x, centroids));
+}
+
+template <class T>
+test::matrix<T> rows_of(const std::vector<std::vector<double>>& values) {
+    test::matrix<T> out(static_cast<index_t>(values.size()), static_cast<index_t>(values[0].size()));
+    for (index_t i = 0; i < out.rows(); ++i) {
+        for (index_t j = 0; j < out.cols(); ++j) {
+            out(i, j) = static_cast<T>(values[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)]);
+        }
+    }
+    return out;
+}
+
+} // namespace
+
+TEST_CASE_TEMPLATE("device: labels are those of exact arithmetic on any scale", B, CONFORMING_BACKENDS) {
+    using T = typename B::value_type;
+    TEST_RANDOM(random, 602);
+    for (const double centre : {0.0, 1e6}) {
+        for (const double spread : {1e-30, 1e-18, 1.0, 1e18}) {
+            CAPTURE(centre);
+            CAPTURE(spread);
+            const auto x = random.uniform_matrix<T>(150, 37, centre - spread, centre + spread);
+            const auto centroids = random.uniform_matrix<T>(130, 37, centre - spread, centre + spread);
+            check_nearest<B>(x, centroids);
+            check_nearest<B>(x, x); // each row is a centroid: all but one are farther, some by very little
+        }
+    }
+}
+
+TEST_CASE_TEMPLATE("device: of centroids that differ in the last bits the nearer one is found, of equal ones the first",
+                   B, CONFORMING_BACKENDS) {
+    using T = typename B::value_type;
+    TEST_RANDOM(random, 603);
+    auto pairs = random.uniform_matrix<T>(128, 37, -1, 1);
+    for (index_t k = 1; k < 128; k += 2) {
+        for (index_t j = 0; j < 37; ++j) {
+            pairs(k, j) = std::nextafter(pairs(k - 1, j), random.uniform() < 0.5 ? T(-2) : T(2));
+        }
+    }
+    check_nearest<B>(random.uniform_matrix<T>(150, 37, -1, 1), pairs);
+
+    test::matrix<T> centroids(70, 5);
+    test::matrix<T> x(70, 5);
+    for (index_t k = 0; k < 70; ++k) {
+        centroids(k, 0) = static_cast<T>(k / 2);
+        x(k, 0) = static_cast<T>(k) + T(0.5); // in the middle between two
+    }
+    check_nearest<B>(x, centroids);
+}
+
+TEST_CASE_TEMPLATE("device: scores that overflow or underflow mislead nobody", B, CONFORMING_BACKENDS) {
+    using T = typename B::value_type;
+    const bool is_float = sizeof(T) == 4;
+    // The largest products pass the range on the way to a sum inside it. Mirrored rows keep the mean at 0.
+    const double big = is_float ? 1.84e19 : 1.3e154;
+    const double a = std::sqrt(0.55);
+    const double b = std::sqrt(0.45);
+    const auto wide = rows_of<T>({{-big * a, big * b}, {big * a, -big * b}});
+    const auto distant = rows_of<T>({{big * a, big * b}, {0.575 * big * a, -0.575 * big * b}});
+    check_nearest<B>(wide, distant);
+
+    std::vector<double> row(32), mirrored(32), first(32), second(32);
+    for (const std::size_t j : {0U, 8U, 16U, 24U}) {
+        const double sign = j == 0 ? 1 : -1;
+        row[j] = sign * (is_float ? 1e20 : 1e150);
+        mirrored[j] = -row[j];
+        first[j] = j == 0 ? (is_float ? 1e19 : 1e149) : (is_float ? 3e18 : 3e148);
+    }
+    second[0] = is_float ? 5e17 : 5e147;
+    check_nearest<B>(rows_of<T>({row, mirrored}), rows_of<T>({first, second}));
+
+    // Squares of the centroids vanish, those of the rows do not.
+    TEST_RANDOM(random, 604);
+    auto x = random.uniform_matrix<T>(200, 8, -1, 1);
+    for (index_t i = 0; i < 200; i += 2) {
+        for (index_t j = 0; j < 8; ++j) {
+            x(i, j) *= static_cast<T>(is_float ? 1e18 : 1e100);
+            x(i + 1, j) = -x(i, j);
+        }
+    }
+    for (const double tiny : {1e-24, 1e-35, 1e-160}) {
+        check_nearest<B>(x, random.uniform_matrix<T>(20, 8, -tiny, tiny)); // all 0 for float, the last time
+    }
+    const std::vector<double> long_row{0x1.a18e76p60, 0x1.707f9ep60};
+    check_nearest<B>(rows_of<T>({long_row, {-long_row[0], -long_row[1]}}),
+                     rows_of<T>({{0x1.e1fdd2p-80, -0x1.e4ac3ep-80}, {0x1.e1fdd8p-80, -0x1.e4ac44p-80}}));
+}
+
+TEST_CASE_TEMPLATE("device: columns of weight 0 add nothing, even a whole part of them", B, CONFORMING_BACKENDS) {
+    using T = typename B::value_type;
+    TEST_RANDOM(random, 605);
+    auto problem =
+        test::random_problem<T>(random, {.rows = 5, .pool = 400, .cols = 7, .outside = true, .weights = true});
+    for (std::size_t j = 100; j < 300; ++j) {
+        problem.log_weight[j] = -std::numeric_limits<T>::infinity();
+    }
+    B be = test::make<B>({});
+    test::reference_of<B> reference;
+
+    const auto actual = run_contrast(be, problem);
+    const auto expected = run_contrast(reference, problem);
+
+    CHECK(test::absolute_excess(actual.loss, expected.loss, 1e3 * test::product_unit<B>) <= 0);
+    CHECK(test::absolute_excess(actual.grad_query, expected.grad_query, 1e4 * test::product_unit<B>) <= 0);
+    CHECK(test::absolute_excess(actual.grad_columns, expected.grad_columns, 1e4 * test::product_unit<B>) <= 0);
+}
+
+TEST_CASE_TEMPLATE("device: any negative label means none; an empty view is not given, wherever it points", B,
+                   CONFORMING_BACKENDS) {
+    using T = typename B::value_type;
+    const std::vector<label_t> own{-7, 3, -1, 3, 0};
+    B be = test::make<B>({});
+    placed<B, label_t> labels(be, own);
+    auto id = placed<B, index_t>::unwritten(be, 4);
+    auto count = placed<B, index_t>::unwritten(be, 1);
+    auto batch = placed<B, index_t>::unwritten(be, 1);
+    be.draw_columns(labels.vector(), 4, 0, {},
+                    {.column_id = id.vector(), .column_count = count.vector(), .batch_count = batch.vector()});
+    CHECK(count.values() == std::vector<index_t>{2});
+    CHECK(id.values()[0] == 0);
+    CHECK(id.values()[1] == 3);
+
+    placed<B, T> values(be, std::vector<T>{1, 2, 4, 8, 16});
+    placed<B, T> weight(be, std::vector<T>(5, std::numeric_limits<T>::quiet_NaN()));
+    auto sum = placed<B, double>::unwritten(be, 4, 1);
+    auto members = placed<B, double>::unwritten(be, 4);
+    const matrix_view<const T, typename B::space> rows(values.vector().data(), 5, 1);
+    be.segment_sum(rows, weight.vector().slice(0, 0), labels.vector(), sum.rows(), members.vector());
+    CHECK(sum.values() == std::vector<double>{16, 0, 0, 10});
+    CHECK(members.values() == std::vector<double>{1, 0, 0, 2});
+}
