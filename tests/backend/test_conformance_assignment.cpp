@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <support/assignment_run.hpp>
 #include <support/conformance.hpp>
 
 #include <doctest/doctest.h>
@@ -10,29 +11,10 @@
 #include <vector>
 
 using namespace protonce;
+using test::assign_rows;
 using test::placed;
 
 namespace {
-
-struct assigned {
-    std::vector<label_t> label;
-    std::vector<double> squared_distance;
-};
-
-template <class B, class T = typename B::value_type>
-assigned run(B& be, const test::matrix<T>& x, const test::matrix<T>& centroids, bool may_centre) {
-    placed<B, T> features(be, x), c(be, centroids);
-    auto label = placed<B, label_t>::unwritten(be, x.rows());
-    auto only_label = placed<B, label_t>::unwritten(be, x.rows());
-    auto distance = placed<B, double>::unwritten(be, x.rows());
-    {
-        auto index = be.index_rows(features.rows(), may_centre);
-        be.nearest_row(index, c.rows(), label.vector(), distance.vector());
-        be.nearest_row(index, c.rows(), only_label.vector(), {});
-    }
-    CHECK(label.values() == only_label.values());
-    return {label.values(), distance.values()};
-}
 
 struct greedy {
     std::vector<double> potential, relaxed;
@@ -107,7 +89,7 @@ TEST_CASE_TEMPLATE("conformance: nearest_row is reference's, or nearer than roun
             const auto x = shifted_rows<T>(random, rows, cols, cols % 4);
             const auto centroids = shifted_rows<T>(random, clusters, cols, cols % 3);
             test::reference_of<B> reference;
-            const auto expected = run(reference, x, centroids, true);
+            const auto expected = assign_rows(reference, x, centroids, true);
             // A score x.c - ||c||^2 / 2 over values within r of their mean: at most 3/2 r^2, summed in C + 1 steps;
             // centring rounds each value once, which moves the score by at most 3 r^2 units. Twice the score makes a
             // distance; two compete.
@@ -117,7 +99,7 @@ TEST_CASE_TEMPLATE("conformance: nearest_row is reference's, or nearer than roun
             for (const auto& how : test::variants<B>()) {
                 INFO(how.name, " N = ", rows, " C = ", cols, " K = ", clusters);
                 B be = test::make<B>(how);
-                const auto actual = run(be, x, centroids, true);
+                const auto actual = assign_rows(be, x, centroids, true);
 
                 double margin = 0; // of the label given, in squared distance
                 double distance_error = 0;
@@ -151,12 +133,12 @@ TEST_CASE_TEMPLATE("conformance: nearest_row is reference's where arithmetic is 
             const auto x = test::small_integers<T>(random, rows, cols, cols % 4);
             const auto centroids = test::small_integers<T>(random, clusters, cols, cols % 3);
             test::reference_of<B> reference;
-            const auto expected = run(reference, x, centroids, false);
+            const auto expected = assign_rows(reference, x, centroids, false);
 
             for (const auto& how : test::variants<B>()) {
                 INFO(how.name, " N = ", rows, " C = ", cols, " K = ", clusters);
                 B be = test::make<B>(how);
-                const auto actual = run(be, x, centroids, false);
+                const auto actual = assign_rows(be, x, centroids, false);
 
                 CHECK(actual.label == expected.label);
                 CHECK(actual.squared_distance == expected.squared_distance);
@@ -180,8 +162,8 @@ TEST_CASE_TEMPLATE("conformance: of equal centroids the lowest number wins, cent
     for (const auto& how : test::variants<B>()) {
         for (const bool may_centre : {true, false}) {
             B be = test::make<B>(how);
-            const auto once = run(be, x, distinct, may_centre);
-            const auto thrice = run(be, x, centroids, may_centre);
+            const auto once = assign_rows(be, x, distinct, may_centre);
+            const auto thrice = assign_rows(be, x, centroids, may_centre);
 
             CAPTURE(how.name);
             CHECK(thrice.label == once.label);
@@ -197,7 +179,7 @@ TEST_CASE_TEMPLATE("conformance: a result does not depend on what the index was 
     const auto first = random.uniform_matrix<T>(17, 16, -1, 2);
     const auto second = random.uniform_matrix<T>(40, 16, -1, 2);
     B be = test::make<B>({});
-    const auto fresh = run(be, x, second, true);
+    const auto fresh = assign_rows(be, x, second, true);
     placed<B, T> features(be, x), a(be, first), b(be, second);
     auto label = placed<B, label_t>::unwritten(be, 600);
     auto distance = placed<B, double>::unwritten(be, 600);
@@ -279,7 +261,7 @@ TEST_CASE_TEMPLATE("conformance: the distance of a row with NaN is NaN", B, CONF
 
     for (const auto& how : test::variants<B>()) {
         B be = test::make<B>(how);
-        const auto nearest = run(be, x, centroids, false);
+        const auto nearest = assign_rows(be, x, centroids, false);
         const auto out = run_greedy(be, x, centroids, {}, least);
 
         CAPTURE(how.name);

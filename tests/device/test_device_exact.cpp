@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <support/assignment_run.hpp>
 #include <support/conformance.hpp>
 #include <support/contrast_run.hpp>
 
@@ -13,28 +14,12 @@ using test::placed;
 
 namespace {
 
-struct assigned {
-    std::vector<label_t> label;
-    std::vector<double> squared_distance;
-    bool operator==(const assigned&) const = default;
-};
-
-template <class B, class T = typename B::value_type>
-assigned nearest(B& be, const test::matrix<T>& x, const test::matrix<T>& centroids) {
-    placed<B, T> features(be, x), c(be, centroids);
-    auto label = placed<B, label_t>::unwritten(be, x.rows());
-    auto distance = placed<B, double>::unwritten(be, x.rows());
-    auto index = be.index_rows(features.rows(), true);
-    be.nearest_row(index, c.rows(), label.vector(), distance.vector());
-    return {label.values(), distance.values()};
-}
-
 // Labels equal reference's, which are those of exact arithmetic, and distances to the last bit.
 template <class B, class T = typename B::value_type>
 void check_nearest(const test::matrix<T>& x, const test::matrix<T>& centroids) {
     B be = test::make<B>({});
     test::reference_of<B> reference;
-    CHECK(nearest(be, x, centroids) == nearest(reference, x, centroids));
+    CHECK(test::assign_rows(be, x, centroids, true) == test::assign_rows(reference, x, centroids, true));
 }
 
 template <class T>

@@ -129,7 +129,7 @@ public:
 
     void axpby(double a, vector_view<const T> x, double b, vector_view<T> y) {
         constexpr index_t block = 1 << 14;
-        team_.for_each(detail::cpu::ceil_div(x.size(), block), [&](index_t task) {
+        team_.for_each(detail::ceil_div(x.size(), block), [&](index_t task) {
             const index_t last = (std::min)(x.size(), (task + 1) * block);
             for (index_t i = task * block; i < last; ++i) {
                 const double scaled = a * static_cast<double>(x[i]);
@@ -148,7 +148,7 @@ public:
 
     index_t first_nonfinite_row(matrix_view<const T> rows) {
         using detail::cpu::task_rows;
-        const index_t tasks = detail::cpu::ceil_div(rows.rows(), task_rows);
+        const index_t tasks = detail::ceil_div(rows.rows(), task_rows);
         workspace<host>::scope scope(scratch_);
         auto found = scope.vector<index_t>(tasks);
         team_.for_each(tasks, [&](index_t task) {
@@ -269,7 +269,7 @@ private:
     template <class F>
     void each_row(index_t rows, const F& body) {
         using detail::cpu::task_rows;
-        team_.for_each(detail::cpu::ceil_div(rows, task_rows), [&](index_t task) {
+        team_.for_each(detail::ceil_div(rows, task_rows), [&](index_t task) {
             const index_t last = (std::min)(rows, (task + 1) * task_rows);
             for (index_t i = task * task_rows; i < last; ++i) {
                 body(i);

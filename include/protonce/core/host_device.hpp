@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/core/types.hpp>
 
 /// Before a function that also runs on a device; nothing where the compiler knows no device. The library calls constexpr
 /// functions of the standard library from such functions: nvcc wants `--expt-relaxed-constexpr`.
@@ -18,6 +19,11 @@ PROTONCE_HOST_DEVICE inline double add_product(double sum, double a, double b) {
 #else
     return sum + a * b;
 #endif
+}
+
+/// a / b, rounded up; neither negative.
+PROTONCE_HOST_DEVICE constexpr index_t ceil_div(index_t a, index_t b) {
+    return (a + b - 1) / b;
 }
 
 } // namespace protonce::inline v0::detail

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/backend/cpu/kernels.hpp>
+#include <protonce/core/host_device.hpp>
 #include <protonce/core/view.hpp>
 
 #include <algorithm>
@@ -11,9 +12,6 @@ namespace protonce::inline v0::detail::cpu {
 /// Rows in one task of work over rows. Fixed, so that nothing depends on the thread count.
 inline constexpr index_t task_rows = 480;
 
-constexpr index_t ceil_div(index_t a, index_t b) {
-    return (a + b - 1) / b;
-}
 constexpr index_t round_up(index_t a, index_t b) {
     return ceil_div(a, b) * b;
 }

@@ -26,7 +26,8 @@ class row_index {
 public:
     row_index(Run& run, elementwise::scratch_of<Run>& scratch, matrix_view<const float, typename Run::space> features,
               bool may_centre)
-        : plain_(run, scratch, features, may_centre), scope_(scratch), stride_(stride_for(features.cols())),
+        : plain_(run, scratch, features, may_centre), scope_(scratch),
+          stride_(ceil_div(features.cols(), nearest_scores::chunk) * nearest_scores::chunk),
           packed_(scope_.template matrix<float>(features.rows(), stride_).data()),
           norm_(scope_.template vector<float>(features.rows()).data()) {
         pack<Run>(run, features, plain_.mean(), packed_, stride_, norm_);
@@ -39,11 +40,6 @@ public:
     const float* norm() const { return norm_; }
 
 private:
-    static index_t stride_for(index_t cols) {
-        constexpr index_t chunk = nearest_scores::chunk;
-        return (cols + chunk - 1) / chunk * chunk;
-    }
-
     elementwise::row_index<float, Run> plain_;
     elementwise::scope_of<Run> scope_;
     index_t stride_;
@@ -64,7 +60,7 @@ void nearest_row(Run& run, elementwise::scratch_of<Run>& scratch, const row_inde
     auto* best = scope.template vector<elementwise::best_two<float>>(x.rows).data();
     elementwise::centre_centroids<Run, float>(run, scratch, centroids, index.plain().mean(), moved, half_square,
                                               longest);
-    run.launch(elementwise::ceil_div(x.rows, nearest_scores::block_rows), nearest_scores::shared_bytes,
+    run.launch(ceil_div(x.rows, nearest_scores::block_rows), nearest_scores::shared_bytes,
                nearest_scores{.rows = index.packed(),
                               .centroids = moved.data(),
                               .half_square = half_square,

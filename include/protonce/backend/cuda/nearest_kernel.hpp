@@ -37,12 +37,13 @@ struct nearest_scores {
     PROTONCE_DEVICE void operator()() const {
         const auto at = tile::here();
         const index_t chunks = stride / chunk;
-        const index_t tiles = (num_centroids + block_centroids - 1) / block_centroids;
+        const index_t tiles = ceil_div(num_centroids, block_centroids);
         const index_t steps = tiles * chunks;
 
         elementwise::best_two<float> mine[4]; // of rows g, g + 8, g + 16, g + 24 of the warp
         tile sum;
         fetch(0, chunks);
+        commit_copies();
         for (index_t step = 0; step < steps; ++step) {
             if (step + 1 < steps) {
                 fetch(step + 1, chunks);
@@ -83,9 +84,6 @@ private:
             const bool valid = source < (is_row ? num_rows : num_centroids);
             const float* from = (is_row ? rows : centroids) + (valid ? source * stride : 0) + first_column + column;
             copy_async_16(to + line * padded + column, from, valid);
-        }
-        if (step == 0) {
-            commit_copies();
         }
     }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <protonce/backend/cuda/thread.hpp>
 #include <protonce/backend/cuda/transfers.hpp>
+#include <protonce/core/host_device.hpp>
 #include <protonce/core/workspace.hpp>
 
 #include <cub/device/device_radix_sort.cuh>
@@ -40,8 +41,7 @@ public:
 
     template <class F>
     void for_each(index_t n, const F& f) {
-        constexpr index_t threads = each_element<F>::threads;
-        launch((n + threads - 1) / threads, 0, each_element<F>{f, n});
+        launch(ceil_div(n, each_element<F>::threads), 0, each_element<F>{f, n});
     }
 
     /// Blocks of Kernel::threads threads, at most 2^31 - 1.

@@ -111,7 +111,7 @@ struct tensor_products {
                       elementwise::table<double> sum) const {
         elementwise::scope_of<Run> scope(scratch);
         const index_t count = state.tile_count(j0);
-        const index_t slices = elementwise::ceil_div(count, query_factors::slice_columns);
+        const index_t slices = ceil_div(count, query_factors::slice_columns);
         const index_t values = state.rows * state.cols;
         float* part = scope.template matrix<float>(slices, values).data();
         multiply<parts>(run, query_factors{state.read, slope, part, state.tile, j0, count}, state.rows, state.cols,

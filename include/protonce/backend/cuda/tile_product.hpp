@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/backend/cuda/thread.hpp>
-#include <protonce/core/types.hpp>
+#include <protonce/core/host_device.hpp>
 
 #include <cstdint>
 
@@ -155,8 +155,8 @@ private:
 template <int parts, class Run, class Factors>
 void multiply(Run& run, const Factors& factors, index_t rows, index_t cols, index_t slices) {
     using kernel = tile_product<Factors, parts>;
-    const index_t col_blocks = Factors::is_diagonal ? 1 : (cols + kernel::block_cols - 1) / kernel::block_cols;
-    const index_t row_blocks = (rows + kernel::block_rows - 1) / kernel::block_rows;
+    const index_t col_blocks = Factors::is_diagonal ? 1 : ceil_div(cols, kernel::block_cols);
+    const index_t row_blocks = ceil_div(rows, kernel::block_rows);
     run.launch(row_blocks * col_blocks * slices, kernel::shared_values * sizeof(float),
                kernel{factors, row_blocks, col_blocks});
 }

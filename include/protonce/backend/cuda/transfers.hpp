@@ -41,6 +41,9 @@ public:
     /// The caller may change `from` afterwards: pageable memory was taken over then, for other memory the copy is waited for.
     template <class U>
     void write(const U* from, U* to, index_t n) {
+        if (n == 0) {
+            return;
+        }
         queue(from, to, n, cudaMemcpyHostToDevice);
         cudaPointerAttributes memory{};
         require_success(cudaPointerGetAttributes(&memory, from), "looking at memory");

@@ -110,16 +110,7 @@ void draw_columns(Run& run, scratch_of<Run>& scratch, vector_view<const label_t,
         const random_permutation permutation(key, static_cast<std::uint64_t>(others));
         const auto rank = static_cast<index_t>(permutation(static_cast<std::uint64_t>(r)));
         // id[b] - b clusters outside the batch lie below the b-th of the batch: as many b as have at most `rank` are passed.
-        index_t low = 0;
-        for (index_t high = batch; low < high;) {
-            const index_t middle = low + (high - low) / 2;
-            if (id[middle] - middle <= rank) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        id[batch + r] = rank + low;
+        id[batch + r] = rank + count_before(batch, [&](index_t b) { return id[b] - b <= rank; });
         if (log_count != nullptr) {
             log_count[batch + r] = T(0);
         }

@@ -12,23 +12,12 @@ namespace protonce::inline v0::detail::elementwise {
 /// Rounded to T, so that taking it off rounds each value once more.
 template <class Run, class T>
 void find_mean(Run& run, scratch_of<Run>& scratch, table<const T> x, T* mean) {
-    scope_of<Run> scope(scratch);
-    const blocks cut(x.rows);
-    const table<double> part = scope.template matrix<double>(cut.count, x.cols);
-    run.for_each(cut.count * x.cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
-        double sum = 0;
-        for (index_t i = cut.first(at / x.cols); i < cut.last(at / x.cols); ++i) {
-            sum += static_cast<double>(x(i, at % x.cols));
-        }
-        part(at / x.cols, at % x.cols) = sum;
-    });
-    run.for_each(x.cols, [=] PROTONCE_HOST_DEVICE(index_t j) {
-        double sum = 0;
-        for (index_t b = 0; b < cut.count; ++b) {
-            sum += part(b, j);
-        }
-        mean[j] = static_cast<T>(sum / static_cast<double>(x.rows));
-    });
+    sum_columns(
+        run, scratch, x.rows, x.cols,
+        [=] PROTONCE_HOST_DEVICE(double sum, index_t i, index_t j) { return sum + static_cast<double>(x(i, j)); },
+        [=] PROTONCE_HOST_DEVICE(index_t j, double sum) {
+            mean[j] = static_cast<T>(sum / static_cast<double>(x.rows));
+        });
 }
 
 /// What is kept of rows that are assigned many times: their mean, so that scores of points far from the origin keep their digits.
@@ -191,31 +180,17 @@ void nearest_row(Run& run, scratch_of<Run>& scratch, const row_index<T, Run>& in
     });
 }
 
-/// potential_l = sum of weight_i min(least_i, ||x_i - candidate_l||^2), by blocks of rows.
+/// potential_l = sum of weight_i min(least_i, ||x_i - candidate_l||^2)
 template <class Run, class T>
 void candidate_potential(Run& run, scratch_of<Run>& scratch, table<const T> x, table<const T> candidates,
                          const T* weight, const double* least, double* potential) {
-    scope_of<Run> scope(scratch);
-    const blocks cut(x.rows);
-    const index_t trials = candidates.rows;
-    const table<double> part = scope.template matrix<double>(cut.count, trials);
-    run.for_each(cut.count * trials, [=] PROTONCE_HOST_DEVICE(index_t at) {
-        const index_t b = at / trials;
-        const index_t l = at % trials;
-        double sum = 0;
-        for (index_t i = cut.first(b); i < cut.last(b); ++i) {
+    sum_columns(
+        run, scratch, x.rows, candidates.rows,
+        [=] PROTONCE_HOST_DEVICE(double sum, index_t i, index_t l) {
             const double distance = squared_distance(x.row(i), candidates.row(l), x.cols);
-            sum = add_product(sum, weight_of(weight, i), smaller(least[i], distance));
-        }
-        part(b, l) = sum;
-    });
-    run.for_each(trials, [=] PROTONCE_HOST_DEVICE(index_t l) {
-        double sum = 0;
-        for (index_t b = 0; b < cut.count; ++b) {
-            sum += part(b, l);
-        }
-        potential[l] = sum;
-    });
+            return add_product(sum, weight_of(weight, i), smaller(least[i], distance));
+        },
+        [=] PROTONCE_HOST_DEVICE(index_t l, double sum) { potential[l] = sum; });
 }
 
 /// least_i = min(least_i, ||x_i - candidate||^2)

@@ -43,16 +43,7 @@ members find_members(Run& run, scratch_of<Run>& scratch, scope_of<Run>& scope,
     const sorted_labels sorted = sort_by_label(run, scratch, scope, assignment);
     index_t* first = scope.template vector<index_t>(clusters + 1).data();
     run.for_each(clusters + 1, [=] PROTONCE_HOST_DEVICE(index_t k) {
-        index_t low = 0;
-        for (index_t high = n; low < high;) {
-            const index_t middle = low + (high - low) / 2;
-            if (static_cast<index_t>(sorted.key[middle]) <= k) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        first[k] = low;
+        first[k] = count_before(n, [&](index_t i) { return static_cast<index_t>(sorted.key[i]) <= k; });
     });
     return {sorted.row, first};
 }

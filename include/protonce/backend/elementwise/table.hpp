@@ -79,8 +79,19 @@ PROTONCE_HOST_DEVICE T multiply_add(T a, T b, T c) {
 #endif
 }
 
-PROTONCE_HOST_DEVICE constexpr index_t ceil_div(index_t a, index_t b) {
-    return (a + b - 1) / b;
+/// How many of [0, n) come before the rest: `is_before` is true for all of them and false from there on.
+template <class F>
+PROTONCE_HOST_DEVICE index_t count_before(index_t n, const F& is_before) {
+    index_t low = 0;
+    for (index_t high = n; low < high;) {
+        const index_t middle = low + (high - low) / 2;
+        if (is_before(middle)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
 }
 
 /// n elements in blocks of one after the other, about as many blocks as a block has elements; the same for the same n everywhere.
@@ -117,6 +128,28 @@ void sums_before_blocks(Run& run, const blocks& cut, const F& term, R* before) {
         for (index_t b = 0; b < cut.count; ++b) {
             before[b + 1] += before[b];
         }
+    });
+}
+
+/// finish(j, sum over the rows i of what add(sum, i, j) adds) for each of `cols` columns, by blocks of rows.
+template <class Run, class F, class G>
+void sum_columns(Run& run, scratch_of<Run>& scratch, index_t rows, index_t cols, const F& add, const G& finish) {
+    scope_of<Run> scope(scratch);
+    const blocks cut(rows);
+    const table<double> part = scope.template matrix<double>(cut.count, cols);
+    run.for_each(cut.count * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
+        double sum = 0;
+        for (index_t i = cut.first(at / cols); i < cut.last(at / cols); ++i) {
+            sum = add(sum, i, at % cols);
+        }
+        part(at / cols, at % cols) = sum;
+    });
+    run.for_each(cols, [=] PROTONCE_HOST_DEVICE(index_t j) {
+        double sum = 0;
+        for (index_t b = 0; b < cut.count; ++b) {
+            sum += part(b, j);
+        }
+        finish(j, sum);
     });
 }
 
