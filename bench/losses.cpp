@@ -159,6 +159,7 @@ void draw_columns(benchmark::State& state) {
         be.draw_columns(
             protonce::view_vector(std::as_const(own)), K, R,
             {.seed = 7, .step = ++step, .purpose = protonce::draw_purpose::negative_prototypes},
+            {},
             {.column_id = protonce::view_vector(id), .column_count = {&columns, 1}, .batch_count = {&batch, 1}});
         benchmark::DoNotOptimize(id.data());
     }

@@ -68,11 +68,6 @@ struct backward_pass {
     }
 };
 
-template <class F>
-void for_each(index_t n, const F& f) {
-    thrust::for_each_n(thrust::device, thrust::counting_iterator<index_t>(0), n, f);
-}
-
 /// v = x W / ||x W||
 struct encoder {
     encoder(backend& be, const std::vector<float>& start)
@@ -82,7 +77,7 @@ struct encoder {
 
     matrix forward(backend& be, const buffer& x, index_t count) {
         const matrix out = unit.rows(features).slice(0, count);
-        for_each(count * features, forward_pass{x.view().data(), weight.view().data(), out.data()});
+        be.for_each(count * features, forward_pass{x.view().data(), weight.view().data(), out.data()});
         normalize_rows(be, out, out, norms.view().slice(0, count));
         return out;
     }
@@ -94,7 +89,7 @@ struct encoder {
             be,
             {.unit = unit.rows(features).slice(0, count), .norms = norms.view().slice(0, count), .grad_unit = gradient},
             gradient);
-        for_each(columns * features, backward_pass{x.view().data(), gradient.data(), weight.view().data(), rate});
+        be.for_each(columns * features, backward_pass{x.view().data(), gradient.data(), weight.view().data(), rate});
     }
 
     buffer weight, unit, norms;

@@ -164,7 +164,7 @@ if [ "$all" = yes ]; then
     stage 'tree' run_checks tree release
     stage 'code in the documentation' run_checks snippets release
     if has_toolkit; then
-        stage 'nvcc: build' build release cuda_tests
+        stage 'nvcc: build' build release cuda_tests cuda_examples
         stage 'GPU: tests, where there is one' run_checks gpu release
     fi
     stage 'benchmarks, short' bench_smoke

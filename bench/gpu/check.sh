@@ -6,7 +6,7 @@ usage() {
     cat <<'TEXT'
 usage: bench/gpu/check.sh [--out DIR] [--headers DIR] [--arch NUMBER] [--quick]
 
-For a machine with an NVIDIA GPU and the CUDA toolkit; needs no network. Builds every CUDA test and the benchmark with nvcc,
+For a machine with an NVIDIA GPU and the CUDA toolkit; needs no network. Builds every CUDA test, example and benchmark with nvcc,
 runs the tests (a test that finds no GPU fails), looks at a few of them with compute-sanitizer, then times the library, and
 PyTorch beside it where python3 has it.
   --out DIR      for logs, gpu.json, torch.json and the table gpu.md (default out/gpu)
@@ -92,18 +92,23 @@ build() {
 mkdir -p "$out/objects" "$out/bin"
 tests=$root/tests
 shared=("$tests"/backend/test_conformance_*.cpp "$tests"/device/test_device_*.cpp "$tests/device/cuda/main.cpp")
-step 'build of the CUDA tests' build cuda -DPROTONCE_TEST_CUDA "${shared[@]}" "$tests/device/test_cuda_instructions.cpp"
+step 'build of the CUDA tests' build cuda -DPROTONCE_TEST_CUDA "${shared[@]}" "$tests"/device/test_cuda_instructions.cpp \
+    "$tests"/device/test_recorded_step.cpp
 step 'build of the Thrust tests' build thrust -DPROTONCE_TEST_THRUST "${shared[@]}"
 step 'build of the benchmark' build gpu -DPROTONCE_BENCH "$root/bench/gpu/gpu.cpp"
-step 'build of the example' build example -DPROTONCE_EXAMPLE "$root/examples/device_training.cpp"
+for example in device_training cuda/stream_and_pool cuda/recorded_step; do
+    step "build of example $(basename "$example")" build "$(basename "$example")" -DPROTONCE_EXAMPLE "$root/examples/$example.cpp"
+done
 step 'instructions' "$out/bin/cuda" '--source-file=*instructions.cpp'
 step 'CUDA tests' "$out/bin/cuda"
 step 'Thrust tests' "$out/bin/thrust"
-step 'example' "$out/bin/example"
+for example in device_training stream_and_pool recorded_step; do
+    step "example $example" "$out/bin/$example"
+done
 if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do
         step "$tool" compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/bin/cuda" \
-            '--source-file=*instructions.cpp,*repeatability.cpp,*training.cpp'
+            '--source-file=*instructions.cpp,*repeatability.cpp,*training.cpp,*recorded_step.cpp'
     done
 else
     echo 'left out: memcheck and racecheck, no compute-sanitizer'

@@ -5,6 +5,7 @@
 #include <protonce/backend/cuda.hpp>
 #include <protonce/e_step/kmeans.hpp>
 #include <protonce/m_step/info_nce.hpp>
+#include <protonce/m_step/proto_nce.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -48,6 +49,21 @@ double measure(cudaStream_t stream, const std::function<void()>& work) {
     require(cudaEventDestroy(end));
     std::nth_element(times.begin(), times.begin() + repeats / 2, times.end());
     return static_cast<double>(times[static_cast<std::size_t>(repeats / 2)]);
+}
+
+/// The same for work recorded in a CUDA graph, after one call that takes its scratch memory.
+double measure_replayed(cudaStream_t stream, const std::function<void()>& work) {
+    cudaGraph_t graph{};
+    cudaGraphExec_t executable{};
+    work();
+    require(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+    work();
+    require(cudaStreamEndCapture(stream, &graph));
+    require(cudaGraphInstantiate(&executable, graph, 0));
+    const double out = measure(stream, [&] { require(cudaGraphLaunch(executable, stream)); });
+    require(cudaGraphExecDestroy(executable));
+    require(cudaGraphDestroy(graph));
+    return out;
 }
 
 /// rate: in units of 1e12 a second.
@@ -162,14 +178,55 @@ void measure_info_nce(backend_type& be, detail::cuda::run& run, const char* prec
     const device_rows query(be, run, batch, cols, 3), positive(be, run, batch, cols, 4), keys(be, run, queue, cols, 5);
     buffer<float, device> loss(be.memory(), 1), gradient(be.memory(), batch * cols);
     const double operations = 6.0 * static_cast<double>(batch) * static_cast<double>(queue) * cols;
-    report(std::string("info_nce and its gradient, ") + precision + " B=" + std::to_string(batch) +
-               " R=" + std::to_string(queue) + " C=128",
-           measure(run.stream(),
-                   [&] {
-                       info_nce(be, {.query = query.view(), .positive = positive.view(), .negatives = keys.view()},
-                                {.temperature = 0.2}, {.loss = loss.view(), .grad_query = gradient.rows(cols)});
-                   }),
-           operations, "TFLOP/s");
+    const auto work = [&] {
+        info_nce(be, {.query = query.view(), .positive = positive.view(), .negatives = keys.view()},
+                 {.temperature = 0.2}, {.loss = loss.view(), .grad_query = gradient.rows(cols)});
+    };
+    const std::string name = std::string("info_nce and its gradient, ") + precision + " B=" + std::to_string(batch) +
+                             " R=" + std::to_string(queue) + " C=128";
+    report(name, measure(run.stream(), work), operations, "TFLOP/s");
+    report(name + ", replayed", measure_replayed(run.stream(), work), operations, "TFLOP/s");
+}
+
+/// Three levels, their negatives drawn anew in each call.
+void measure_proto_nce(backend_type& be, detail::cuda::run& run, const char* precision, index_t batch,
+                       const std::vector<index_t>& clusters, index_t negatives) {
+    constexpr index_t cols = 128;
+    constexpr index_t samples = 1 << 20;
+    const device_rows query(be, run, batch, cols, 6);
+    std::vector<device_rows> prototypes;
+    std::vector<buffer<float, device>> temperatures;
+    std::vector<buffer<label_t, device>> assignments;
+    std::vector<prototype_level<float, device>> levels;
+    for (const index_t count : clusters) {
+        prototypes.emplace_back(be, run, count, cols, 7);
+        temperatures.emplace_back(be.memory(), count);
+        assignments.emplace_back(be.memory(), samples);
+        be.fill(temperatures.back().view(), 0.2F);
+        label_t* label = assignments.back().view().data();
+        be.for_each(samples,
+                    [=] PROTONCE_HOST_DEVICE(index_t i) { label[i] = static_cast<label_t>(i * 7919 % count); });
+        levels.push_back({.prototypes = prototypes.back().view(),
+                          .temperatures = temperatures.back().view(),
+                          .assignment = assignments.back().view()});
+    }
+    buffer<index_t, device> sample(be.memory(), batch), step(be.memory(), 1);
+    index_t* id = sample.view().data();
+    be.for_each(batch, [=] PROTONCE_HOST_DEVICE(index_t i) { id[i] = 31 * i; });
+    be.fill(step.view(), index_t{0});
+    buffer<float, device> loss(be.memory(), 1), gradient(be.memory(), batch * cols);
+    index_t* number = step.view().data();
+    const auto work = [&] {
+        proto_nce(be, {.query = query.view(), .sample = sample.view(), .levels = levels, .step = step.view()},
+                  {.num_negatives = negatives}, {.loss = loss.view(), .grad_query = gradient.rows(cols)});
+        be.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) { ++number[0]; });
+    };
+    const double operations =
+        6.0 * static_cast<double>(clusters.size()) * static_cast<double>(batch * (batch + negatives)) * cols;
+    const std::string name = std::string("proto_nce and its gradient, three levels, ") + precision +
+                             " B=" + std::to_string(batch) + " R=" + std::to_string(negatives) + " C=128";
+    report(name, measure(run.stream(), work), operations, "TFLOP/s");
+    report(name + ", replayed", measure_replayed(run.stream(), work), operations, "TFLOP/s");
 }
 
 } // namespace
@@ -200,19 +257,25 @@ int main(int argc, char** argv) {
         cudaDeviceProp device{};
         require(cudaGetDeviceProperties(&device, 0));
         std::printf("%s, compute capability %d.%d, medians of %d\n", device.name, device.major, device.minor, repeats);
-        detail::cuda::run run(nullptr);
-        backend_type be({.check_finite = false});
+        cudaStream_t stream{}; // the default one cannot be captured
+        require(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+        detail::cuda::run run(stream);
+        backend_type be({.check_finite = false, .stream = stream});
         measure_ceilings(be, run, device.multiProcessorCount);
         for (const index_t clusters : quick ? std::vector<index_t>{1000} : std::vector<index_t>{1000, 25000, 100000}) {
             measure_kmeans(be, run, quick ? 20000 : 1281167, 128, clusters);
             be.scratch().release();
         }
         for (const auto losses : {loss_precision::standard, loss_precision::precise}) {
-            backend_type of_precision({.check_finite = false, .losses = losses});
+            backend_type of_precision({.check_finite = false, .stream = stream, .losses = losses});
+            const char* name = losses == loss_precision::standard ? "standard" : "precise";
             for (const index_t batch : quick ? std::vector<index_t>{256} : std::vector<index_t>{256, 1024, 4096}) {
-                measure_info_nce(of_precision, run, losses == loss_precision::standard ? "standard" : "precise", batch,
-                                 quick ? 4096 : 65536);
+                measure_info_nce(of_precision, run, name, batch, quick ? 4096 : 65536);
             }
+            measure_proto_nce(of_precision, run, name, 256,
+                              quick ? std::vector<index_t>{500, 1000, 1500}
+                                    : std::vector<index_t>{25000, 50000, 100000},
+                              quick ? 1024 : 16384);
         }
     } catch (const std::exception& error) {
         std::printf("%s\n", error.what());

@@ -4,8 +4,9 @@
 
     torch_peer.py [--quick] [--json FILE]
 
-K-means' assignment is a chunked matrix product and argmin, InfoNCE a cross entropy with autograd, both eager and, for InfoNCE,
-compiled; each with and without TF32. Times are medians by events, in milliseconds.
+K-means' assignment is a chunked matrix product and argmin; InfoNCE and ProtoNCE are cross entropies with autograd, eager and compiled;
+each with and without TF32. The prototypes of a batch are chosen before the time is taken. Where flash_kmeans can be imported, one Lloyd
+iteration of it, which is approximate and in half precision. Times are medians by events, in milliseconds.
 """
 import argparse
 import json
@@ -49,6 +50,24 @@ def info_nce(query, positive, negatives):
     return query.grad
 
 
+def proto_nce(query, chosen, temperatures, targets):
+    query = query.detach().requires_grad_()
+    loss = 0
+    for prototypes, temperature, target in zip(chosen, temperatures, targets):
+        loss = loss + torch.nn.functional.cross_entropy(query @ prototypes.T / temperature, target)
+    (loss / len(chosen)).backward()
+    return query.grad
+
+
+def flash_kmeans():
+    try:
+        from flash_kmeans import batch_kmeans_Euclid
+    except Exception as error:
+        print(f"flash_kmeans: left out: {type(error).__name__}")
+        return None
+    return batch_kmeans_Euclid
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
@@ -72,6 +91,16 @@ def main():
             centroids = unit_rows(clusters, 128)
             name = f"nearest_row N={rows} C=128 K={clusters}"
             report(f"{name}, PyTorch {kind}", measure(lambda: nearest(features, centroids), min(repeats, 5)))
+        lloyd = None if tf32 else flash_kmeans()
+        if lloyd is not None:
+            half = features.to(torch.bfloat16)[None]
+            for clusters in (1000,) if options.quick else (1000, 25000, 100000):
+                start = half[:, :clusters].clone()
+                report(
+                    f"Lloyd iteration N={rows} C=128 K={clusters}, flash_kmeans bf16",
+                    measure(lambda: lloyd(half, clusters, max_iters=1, init_centroids=start.clone()), min(repeats, 5)),
+                )
+            del half
         del features
         negatives = unit_rows(queue, 128)
         for batch in (256,) if options.quick else (256, 1024, 4096):
@@ -82,6 +111,18 @@ def main():
                     report(f"{name} {how}", measure(lambda: work(query, positive, negatives), repeats))
                 except Exception as error:  # a compiler that is not there is no reason to lose the rest
                     print(f"{name} {how}: left out: {type(error).__name__}")
+        negatives_drawn = 1024 if options.quick else 16384
+        query = unit_rows(256, 128)
+        # 256 own prototypes and as many others as are drawn, from prototypes that are there once.
+        chosen = [unit_rows(256 + negatives_drawn, 128) for _ in range(3)]
+        temperatures = [torch.full((256 + negatives_drawn,), 0.2, device="cuda") for _ in range(3)]
+        targets = [torch.arange(256, device="cuda") for _ in range(3)]
+        name = f"proto_nce and its gradient, three levels, B=256 R={negatives_drawn} C=128, PyTorch {kind}"
+        for how, work in (("eager", proto_nce), ("compiled", torch.compile(proto_nce))):
+            try:
+                report(f"{name} {how}", measure(lambda: work(query, chosen, temperatures, targets), repeats))
+            except Exception as error:
+                print(f"{name} {how}: left out: {type(error).__name__}")
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             for line in lines:

@@ -9,6 +9,7 @@
 #include <protonce/core/contrast.hpp>
 #include <protonce/core/error.hpp>
 #include <protonce/core/exact_distance.hpp>
+#include <protonce/core/fill_cycle.hpp>
 #include <protonce/core/host_device.hpp>
 #include <protonce/core/normalize.hpp>
 #include <protonce/core/on_host.hpp>

@@ -116,7 +116,7 @@ TEST_CASE_TEMPLATE("conformance: with arguments in place the resource is not ask
         },
         [&] { be.top_rows(centroids.rows(), x.rows(), top.rows(), similarity.rows()); },
         [&] {
-            be.draw_columns(assignment.vector().slice(0, 9), in.clusters, 10, {.seed = 4},
+            be.draw_columns(assignment.vector().slice(0, 9), in.clusters, 10, {.seed = 4}, {},
                             {id.vector(), {}, one.vector().slice(0, 1), one.vector().slice(1, 1)});
         },
         [&] {

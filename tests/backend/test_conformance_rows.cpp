@@ -121,7 +121,29 @@ double inner_product(const test::matrix<T>& a, index_t i, const test::matrix<T>&
     return sum;
 }
 
+/// Counts visits of each element.
+struct visit {
+    index_t* visits;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t i) const { visits[i] += i + 1; }
+};
+
 } // namespace
+
+TEST_CASE_TEMPLATE("conformance: for_each calls the function once for every number", B, CONFORMING_BACKENDS) {
+    B be = test::make<B>({.threads = 2});
+    for (const index_t n : {0, 1, 257, 40000}) { // blocks of the backends are of 256 and 16384
+        CAPTURE(n);
+        placed<B, index_t> visits(be, std::vector<index_t>(static_cast<std::size_t>(n + 1)));
+        be.for_each(n, visit{visits.vector().data()});
+        std::vector<index_t> expected;
+        for (index_t i = 0; i < n; ++i) {
+            expected.push_back(i + 1);
+        }
+        expected.push_back(0);
+        CHECK(visits.values() == expected);
+    }
+}
 
 TEST_CASE_TEMPLATE("conformance: operations on rows equal reference", B, CONFORMING_BACKENDS) {
     using T = typename B::value_type;

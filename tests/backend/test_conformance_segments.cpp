@@ -66,15 +66,17 @@ struct drawn_columns {
 
 template <class B>
 drawn_columns<typename B::value_type> run_columns(B& be, const std::vector<label_t>& own, index_t columns,
-                                                  index_t negatives, rng_key key) {
+                                                  index_t negatives, rng_key key, bool step_in_memory = false) {
     using T = typename B::value_type;
     const auto room = std::min(columns, static_cast<index_t>(own.size()) + negatives);
     placed<B, label_t> labels(be, own);
+    placed<B, index_t> step(be, step_in_memory ? std::vector{static_cast<index_t>(key.step)} : std::vector<index_t>{});
+    key.step = step_in_memory ? 12345 : key.step;
     auto id = placed<B, index_t>::unwritten(be, room);
     auto log_count = placed<B, T>::unwritten(be, room);
     auto count = placed<B, index_t>::unwritten(be, 1);
     auto batch_count = placed<B, index_t>::unwritten(be, 1);
-    be.draw_columns(labels.vector(), columns, negatives, key,
+    be.draw_columns(labels.vector(), columns, negatives, key, step.vector(),
                     {id.vector(), log_count.vector(), count.vector(), batch_count.vector()});
     return {id.values(), count.values(), batch_count.values(), log_count.values()};
 }
@@ -237,7 +239,11 @@ TEST_CASE_TEMPLATE("conformance: draw_columns writes reference's columns", B, CO
                 test::reference_of<B> reference;
 
                 const auto actual = run_columns(be, own, columns, negatives, key);
+                const auto in_memory = run_columns(be, own, columns, negatives, key, true);
                 const auto expected = run_columns(reference, own, columns, negatives, key);
+
+                CHECK(in_memory.id == actual.id);
+                CHECK(run_columns(reference, own, columns, negatives, key, true).id == expected.id);
 
                 CHECK(actual.id == expected.id);
                 CHECK(actual.count == expected.count);

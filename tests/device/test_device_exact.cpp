@@ -71,6 +71,35 @@ TEST_CASE_TEMPLATE("device: of centroids that differ in the last bits the nearer
     check_nearest<B>(x, centroids);
 }
 
+TEST_CASE_TEMPLATE("device: of many equal centroids the first is found, whatever else cannot be nearest", B,
+                   CONFORMING_BACKENDS) {
+    using T = typename B::value_type;
+    TEST_RANDOM(random, 606);
+    const auto points = random.uniform_matrix<T>(3, 19, -1, 1);
+    const auto x = random.uniform_matrix<T>(70, 19, -1, 1);
+    for (const index_t count : {1, 2, 31, 33, 64, 100, 333}) {
+        for (const index_t missing : {0, 1, 40, 400}) { // so many of the first hold NaN
+            CAPTURE(count);
+            CAPTURE(missing);
+            test::matrix<T> centroids(count, 19);
+            for (index_t k = 0; k < count; ++k) {
+                for (index_t j = 0; j < 19; ++j) {
+                    centroids(k, j) = points(k * 7 % 3, j);
+                }
+                if (k < missing) {
+                    centroids(k, 5) = std::numeric_limits<T>::quiet_NaN();
+                }
+            }
+            if (missing < count) {
+                check_nearest<B>(x, centroids);
+            } else { // distances are NaN
+                B be = test::make<B>({});
+                CHECK(test::assign_rows(be, x, centroids, true).label == std::vector<label_t>(70, 0));
+            }
+        }
+    }
+}
+
 TEST_CASE_TEMPLATE("device: scores that overflow or underflow mislead nobody", B, CONFORMING_BACKENDS) {
     using T = typename B::value_type;
     const bool is_float = sizeof(T) == 4;
@@ -137,7 +166,7 @@ TEST_CASE_TEMPLATE("device: any negative label means none; an empty view is not 
     auto id = placed<B, index_t>::unwritten(be, 4);
     auto count = placed<B, index_t>::unwritten(be, 1);
     auto batch = placed<B, index_t>::unwritten(be, 1);
-    be.draw_columns(labels.vector(), 4, 0, {},
+    be.draw_columns(labels.vector(), 4, 0, {}, {},
                     {.column_id = id.vector(), .column_count = count.vector(), .batch_count = batch.vector()});
     CHECK(count.values() == std::vector<index_t>{2});
     CHECK(id.values()[0] == 0);

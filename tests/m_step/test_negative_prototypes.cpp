@@ -40,6 +40,24 @@ struct draw {
 
 } // namespace
 
+TEST_CASE_TEMPLATE("draw_negative_prototypes: a step in memory takes the place of the option", B, TEST_BACKENDS) {
+    B be;
+    const std::vector<label_t> own{3, 1, 3};
+    const draw<B> expected(be, own, 50, {.num_negatives = 10, .seed = 5, .step = 6}, 13);
+    draw<B> actual(be, own, 50, {.num_negatives = 10, .seed = 5, .step = 7}, 13);
+    CHECK(actual.id != expected.id);
+    const index_t step = 6;
+
+    draw_negative_prototypes(be, vector_view<const label_t>(view_vector(own)), 50,
+                             {.num_negatives = 10, .seed = 5, .step = 7},
+                             {.column_id = view_vector(actual.id),
+                              .column_count = view_vector(actual.column_count),
+                              .batch_count = view_vector(actual.batch_count)},
+                             vector_view<const index_t>(&step, 1));
+
+    CHECK(actual.id == expected.id);
+}
+
 TEST_CASE_TEMPLATE("draw_negative_prototypes: the batch's prototypes ascending, then others, each once", B,
                    TEST_BACKENDS) {
     using T = value_of<B>;

@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -102,6 +103,39 @@ TEST_CASE_TEMPLATE("ema: repeated steps converge to a constant value at the rate
     // 100 roundings of half an epsilon each.
     const double expected = std::pow(0.9, 100);
     CHECK(std::abs(double(average[0]) - expected) <= 100 * double(std::numeric_limits<value>::epsilon()) * expected);
+}
+
+TEST_CASE_TEMPLATE("ema: a momentum in memory does what the option does, bit for bit", B, TEST_BACKENDS) {
+    using value = value_of<B>;
+    B be;
+    TEST_RANDOM(random, 13);
+    const auto values = random.template normal_values<value>(100);
+    auto average = random.template normal_values<value>(100);
+    for (double momentum : {0.0, 0.3, 0.999, 1.0}) {
+        CAPTURE(momentum);
+        if (momentum == 0) { // an old average of NaN is not read
+            average[3] = std::numeric_limits<value>::quiet_NaN();
+        }
+        auto by_option = average;
+        const ema_pair<B> pair{view_vector(average), view_vector(values)};
+        const ema_pair<B> other{view_vector(by_option), view_vector(values)};
+
+        ema(be, {&pair, 1}, vector_view<const double>(&momentum, 1));
+        ema(be, {&other, 1}, {.momentum = momentum});
+
+        CHECK(average == by_option);
+    }
+}
+
+TEST_CASE_TEMPLATE("momentum_at: for a step in memory it is that of the same step, and stays at the end", B,
+                   TEST_BACKENDS) {
+    B be;
+    for (const index_t at : {0, 1, 50, 99, 100, 101, 5000}) {
+        CAPTURE(at);
+        double momentum = -1;
+        momentum_at(be, vector_view<const index_t>(&at, 1), 100, 0.996, vector_view<double>(&momentum, 1));
+        CHECK(momentum == momentum_at(std::min<index_t>(at, 100), 100, 0.996));
+    }
 }
 
 TEST_CASE_TEMPLATE("ema: no parameters at all is no work and no error", B, TEST_BACKENDS) {

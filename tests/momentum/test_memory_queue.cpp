@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdint>
 #include <deque>
 #include <limits>
 #include <numeric>
@@ -240,7 +241,7 @@ TEST_CASE_TEMPLATE("memory_queue: reset leaves it empty, and it fills again", B,
     memory_queue<B> queue(be, {.capacity = 4, .num_cols = 2});
     queue.push(be, numbered_rows<value>(0, 3, 2).view());
 
-    queue.reset();
+    queue.reset(be);
     CHECK(queue.empty());
     CHECK(queue.position() == 0);
     CHECK(queue.num_pushed() == 0);
@@ -284,6 +285,35 @@ TEST_CASE_TEMPLATE("memory_queue: load of no rows empties it", B, TEST_BACKENDS)
     CHECK(queue.position() == 0);
 }
 
+TEST_CASE_TEMPLATE("memory_queue: what the host knows of the ring equals what the ring knows", B, TEST_BACKENDS) {
+    using value = value_of<B>;
+    B be;
+    memory_queue<B> queue(be, {.capacity = 5, .num_cols = 2, .start = queue_start::empty});
+    const auto check_counters = [&] {
+        const index_t position = queue.position(), size = queue.size();
+        const std::uint64_t pushed = queue.num_pushed();
+        queue.catch_up(be);
+        CHECK(queue.position() == position);
+        CHECK(queue.size() == size);
+        CHECK(queue.num_pushed() == pushed);
+    };
+    check_counters();
+    for (const index_t rows : {1, 3, 2, 5, 13, 4}) {
+        CAPTURE(rows);
+        queue.push(be, numbered_rows<value>(0, rows, 2).view());
+        check_counters();
+    }
+    queue.load(be, {.rows = numbered_rows<value>(0, 5, 2).view(), .position = 2, .num_pushed = 1000});
+    check_counters();
+    queue.load(be, {.rows = numbered_rows<value>(0, 3, 2).view(), .position = 3, .num_pushed = 7});
+    check_counters();
+    queue.reset(be);
+    check_counters();
+    memory_queue<B> full(be, {.capacity = 5, .num_cols = 2});
+    full.catch_up(be);
+    CHECK(full.is_full());
+}
+
 TEST_CASE_TEMPLATE("memory_queue: moving it keeps rows, ids and position", B, TEST_BACKENDS) {
     using value = value_of<B>;
     B be;
@@ -297,8 +327,8 @@ TEST_CASE_TEMPLATE("memory_queue: moving it keeps rows, ids and position", B, TE
     CHECK(moved.position() == 3);
 }
 
-TEST_CASE_TEMPLATE("memory_queue: owns R x C values and R ids from the backend's memory, and a push takes none", B,
-                   TEST_BACKENDS) {
+TEST_CASE_TEMPLATE("memory_queue: owns R x C values and R ids from the backend's memory, and a second push takes none",
+                   B, TEST_BACKENDS) {
     using value = value_of<B>;
     test::counting_resource memory;
     B be = test::backend_on<B>(&memory);

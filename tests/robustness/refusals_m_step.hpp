@@ -304,6 +304,11 @@ refusals<B> proto_nce_refusals() {
                                       {.num_negatives = -1},
                                       {w.indices.out(3), {}, w.indices.out(1), w.indices.out(1)});
          }},
+        {"draw_negative_prototypes", "step", "-1", kind::argument,
+         [](W& w) {
+             draw_negative_prototypes(w.be, vector_view<const label_t>(w.labels.in({0, 1})), clusters, {},
+                                      {w.indices.out(3), {}, w.indices.out(1), w.indices.out(1)}, w.indices.in({-1}));
+         }},
         {"draw_negative_prototypes", "column_id", "2", kind::shape,
          [](W& w) {
              draw_negative_prototypes(w.be, vector_view<const label_t>(w.labels.in({0, 1})), clusters, {},
@@ -346,6 +351,17 @@ refusals<B> m_step_refusals() {
                      .negatives = w.negatives.view(),
                      .sample = w.indices.in(std::vector<index_t>(5, 12)),
                      .levels = w.one_level()},
+                    {}, {.loss = w.out(1), .grad_query = w.out(batch, cols)});
+         }},
+        {"m_step", "step", "2", kind::shape,
+         [](W& w) {
+             m_step(w.be,
+                    {.query = w.query.view(),
+                     .positive = w.positive.view(),
+                     .negatives = w.negatives.view(),
+                     .sample = view_vector(w.sample),
+                     .levels = w.one_level(),
+                     .step = w.indices.in({1, 2})},
                     {}, {.loss = w.out(1), .grad_query = w.out(batch, cols)});
          }},
         {"m_step", "temperature", "inf at 0", kind::argument,

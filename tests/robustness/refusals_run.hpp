@@ -48,7 +48,24 @@ refusals<B> momentum_refusals() {
                                                   {w.out(1), w.values.in({not_a_number<T>()})}};
              ema(w.be, pairs);
          }},
+        {"ema", "momentum", "1.5", kind::argument,
+         [](W& w) {
+             const ema_pair<B> pair{w.out(3), w.values.in({T(1), T(2), T(3)})};
+             ema(w.be, {&pair, 1}, w.doubles.in({1.5}));
+         }},
+        {"ema", "momentum", "2", kind::shape,
+         [](W& w) {
+             const ema_pair<B> pair{w.out(3), w.values.in({T(1), T(2), T(3)})};
+             ema(w.be, {&pair, 1}, w.doubles.in({0.5, 0.5}));
+         }},
         {"momentum_at", "total", "0", kind::argument, [](W&) { momentum_at(0, 0); }},
+        {"momentum_at", "total", "0", kind::argument,
+         [](W& w) { momentum_at(w.be, w.indices.in({0}), 0, 0.9, w.doubles.out(1)); }},
+        {"momentum_at", "base", "2", kind::argument,
+         [](W& w) { momentum_at(w.be, w.indices.in({0}), 5, 2.0, w.doubles.out(1)); }},
+        {"momentum_at", "step", "got 0", kind::shape, [](W& w) { momentum_at(w.be, {}, 5, 0.9, w.doubles.out(1)); }},
+        {"momentum_at", "momentum", "2", kind::shape,
+         [](W& w) { momentum_at(w.be, w.indices.in({0}), 5, 0.9, w.doubles.out(2)); }},
         {"momentum_at", "step", "-1", kind::argument, [](W&) { momentum_at(-1, 10); }},
         {"momentum_at", "step", "11", kind::argument, [](W&) { momentum_at(11, 10); }},
         {"momentum_at", "base", "-0.1", kind::argument, [](W&) { momentum_at(1, 10, -0.1); }},

@@ -59,6 +59,15 @@ private:
     std::vector<unsigned char> bytes_;
 };
 
+/// out_i = 2 x_i
+template <class T>
+struct twice {
+    const T* x;
+    T* out;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t i) const { out[i] = 2 * x[i]; }
+};
+
 template <class B>
 results run_every_operation(B& be, const workload<typename B::value_type>& in) {
     using T = typename B::value_type;
@@ -74,6 +83,9 @@ results run_every_operation(B& be, const workload<typename B::value_type>& in) {
     be.normalize_rows(x.rows(), unit.rows(), norms.vector());
     be.normalize_rows_gradient(unit.rows(), norms.vector(), x.rows(), gradient.rows());
     be.axpby(0.9, weight.vector(), 0.1, y.vector());
+    auto doubled = placed<B, T>::unwritten(be, in.rows);
+    be.for_each(in.rows, twice<T>{weight.vector().data(), doubled.vector().data()});
+    add(doubled);
     add(unit);
     add(gradient);
     add(norms);
@@ -123,7 +135,7 @@ results run_every_operation(B& be, const workload<typename B::value_type>& in) {
     auto log_count = placed<B, T>::unwritten(be, in.clusters);
     auto column_count = placed<B, index_t>::unwritten(be, 1);
     auto batch_count = placed<B, index_t>::unwritten(be, 1);
-    be.draw_columns(assignment.vector().slice(0, 9), in.clusters, 10, {.seed = 4},
+    be.draw_columns(assignment.vector().slice(0, 9), in.clusters, 10, {.seed = 4}, {},
                     {id.vector(), log_count.vector(), column_count.vector(), batch_count.vector()});
     add(id);
     add(log_count);

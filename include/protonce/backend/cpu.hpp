@@ -84,6 +84,17 @@ public:
         copy(from, to);
     }
 
+    template <class F>
+    void for_each(index_t n, const F& f) {
+        constexpr index_t block = 1 << 14;
+        team_.for_each(detail::ceil_div(n, block), [&](index_t task) {
+            const index_t last = (std::min)(n, (task + 1) * block);
+            for (index_t i = task * block; i < last; ++i) {
+                f(i);
+            }
+        });
+    }
+
     void row_norms(matrix_view<const T> rows, vector_view<T> norms) {
         each_row(rows.rows(), [&](index_t i) { norms[i] = static_cast<T>(norm(rows.row(i))); });
     }
@@ -128,13 +139,9 @@ public:
     }
 
     void axpby(double a, vector_view<const T> x, double b, vector_view<T> y) {
-        constexpr index_t block = 1 << 14;
-        team_.for_each(detail::ceil_div(x.size(), block), [&](index_t task) {
-            const index_t last = (std::min)(x.size(), (task + 1) * block);
-            for (index_t i = task * block; i < last; ++i) {
-                const double scaled = a * static_cast<double>(x[i]);
-                y[i] = static_cast<T>(b == 0 ? scaled : scaled + b * static_cast<double>(y[i]));
-            }
+        for_each(x.size(), [&](index_t i) {
+            const double scaled = a * static_cast<double>(x[i]);
+            y[i] = static_cast<T>(b == 0 ? scaled : scaled + b * static_cast<double>(y[i]));
         });
     }
 
@@ -261,8 +268,8 @@ public:
     }
 
     void draw_columns(vector_view<const label_t> own, index_t pool, index_t num_negatives, rng_key key,
-                      column_draw<T, host> out) {
-        detail::cpu::draw_columns(scratch_, own, pool, num_negatives, key, out);
+                      vector_view<const index_t> step, column_draw<T, host> out) {
+        detail::cpu::draw_columns(scratch_, own, pool, num_negatives, detail::at_step(key, detail::data_of(step)), out);
     }
 
 private:

@@ -42,7 +42,7 @@ public:
                      vector_view<double, space> squared_distance) {
         if constexpr (has_tensor_cores) {
             detail::cuda::nearest_row<Run>(this->run(), this->scratch(), index, centroids, assignment.data(),
-                                           detail::elementwise::data_of(squared_distance));
+                                           detail::data_of(squared_distance));
         } else {
             base::nearest_row(index, centroids, assignment, squared_distance);
         }

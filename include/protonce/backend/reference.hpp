@@ -60,6 +60,14 @@ public:
         copy(from, to);
     }
 
+    /// f(i) for every i in [0, n)
+    template <class F>
+    void for_each(index_t n, const F& f) {
+        for (index_t i = 0; i < n; ++i) {
+            f(i);
+        }
+    }
+
     /// norms_i = ||rows_i||
     void row_norms(matrix_view<const T> rows, vector_view<T> norms) {
         for (index_t i = 0; i < rows.rows(); ++i) {
@@ -278,8 +286,9 @@ public:
 
     /// The batch's distinct clusters and negatives drawn without replacement from the others.
     void draw_columns(vector_view<const label_t> own, index_t num_columns, index_t num_negatives, rng_key key,
-                      column_draw<T, host> out) {
-        reference_detail::draw_columns(scratch_, own, num_columns, num_negatives, key, out);
+                      vector_view<const index_t> step, column_draw<T, host> out) {
+        reference_detail::draw_columns(scratch_, own, num_columns, num_negatives, detail::at_step(key, detail::data_of(step)),
+                                       out);
     }
 
 private:

@@ -2,11 +2,13 @@
 #pragma once
 #include <protonce/core/check.hpp>
 #include <protonce/core/contrast.hpp>
+#include <protonce/core/host_device.hpp>
 #include <protonce/core/rng.hpp>
 #include <protonce/core/view.hpp>
 #include <protonce/core/workspace.hpp>
 
 #include <concepts>
+#include <cstdint>
 #include <memory_resource>
 #include <span>
 
@@ -31,6 +33,11 @@ struct column_draw {
 };
 
 namespace detail {
+/// Any function of a number, for has_elements.
+struct any_function {
+    PROTONCE_HOST_DEVICE void operator()(index_t /*i*/) const {}
+};
+
 template <class B, class U>
 using seam_vector = vector_view<U, typename B::space>;
 template <class B, class U>
@@ -69,6 +76,12 @@ concept has_transfers = requires(B& be, seam_vector<B, T> v, seam_vector<B, cons
     be.write(chd, d);
     be.write(chl, l);
     be.write(chn, n);
+};
+
+template <class B>
+concept has_elements = requires(B& be, any_function f) {
+    // f(i) for every i in [0, n), in any order, where the memory is. f is copied, throws nothing, and is PROTONCE_HOST_DEVICE.
+    be.for_each(index_t{}, f);
 };
 
 template <class B, class T = typename B::value_type>
@@ -123,18 +136,28 @@ concept has_assignment = requires(B& be, seam_matrix<B, const T> x, typename B::
 
 template <class B, class T = typename B::value_type>
 concept has_contrast = requires(B& be, std::span<const contrast<T, typename B::space>> problems,
-                                seam_vector<B, const label_t> own, column_draw<T, typename B::space> out, rng_key key) {
+                                seam_vector<B, const label_t> own, seam_vector<B, const index_t> step,
+                                column_draw<T, typename B::space> out, rng_key key) {
     // As if one after the other: a later problem may add to what an earlier one wrote.
     be.softmax_contrast(problems);
-    be.draw_columns(own, index_t{}, index_t{}, key, out); // (labels of the batch, P, R_p, key, out)
+    // (labels of the batch, P, R_p, key, step (1,) instead of the key's or empty, out)
+    be.draw_columns(own, index_t{}, index_t{}, key, step, out);
 };
+
+/// The key of a draw whose step number may lie in the backend's memory; nullptr: it does not.
+PROTONCE_HOST_DEVICE constexpr rng_key at_step(rng_key key, const index_t* step) {
+    if (step != nullptr) {
+        key.step = static_cast<std::uint64_t>(step[0]);
+    }
+    return key;
+}
 } // namespace detail
 
 /// Anything that computes: `reference_backend<T>`, `cpu_backend<T>`, or one's own (`examples/own_backend.cpp`).
 template <class B>
 concept backend = real<typename B::value_type> && memory_space<typename B::space> && detail::has_memory<B> &&
-    detail::has_transfers<B> && detail::has_rows<B> && detail::has_segments<B> && detail::has_assignment<B> &&
-    detail::has_contrast<B>;
+    detail::has_transfers<B> && detail::has_elements<B> && detail::has_rows<B> && detail::has_segments<B> &&
+    detail::has_assignment<B> && detail::has_contrast<B>;
 
 /// What features, gradients and losses of a backend are made of.
 template <backend B>

@@ -122,17 +122,27 @@ PROTONCE_HOST_DEVICE double squared_distance(const T* x, const T* c, index_t col
     return overflow && !(all_finite(x, cols) && all_finite(c, cols)) ? std::numeric_limits<double>::quiet_NaN() : sum;
 }
 
-/// Number of the nearest of `count` centroids, `stride` values apart, in exact arithmetic; the lowest among equals. A
-/// centroid at distance NaN is never nearer; if there is no other, the answer is 0.
+/// compare_distance() of a and b, from their squared_distance() where that can tell; neither is NaN.
 template <class T>
-PROTONCE_HOST_DEVICE index_t nearest_centroid(const T* x, const T* centroids, index_t count, index_t cols,
-                                              index_t stride) {
+PROTONCE_HOST_DEVICE int compare_rounded(const T* x, const T* a, double distance_a, const T* b, double distance_b,
+                                         index_t cols) {
     // Each rounded distance d is within (1 +- error) d plus `tiny` of the exact one: one rounding for the difference,
     // doubled by squaring, one for the square, C for the sum; the factor 2 pays for the higher orders and for the
     // comparison itself. Squares may underflow.
     constexpr double unit = std::numeric_limits<double>::epsilon() / 2;
     const double error = 2 * unit * static_cast<double>(cols + 4);
     const double tiny = (std::numeric_limits<double>::min)() * static_cast<double>(cols);
+    const double margin = error * (distance_a + distance_b) + tiny;
+    return distance_a < distance_b - margin   ? -1
+           : distance_a > distance_b + margin ? 1
+                                              : compare_distance(x, a, b, cols);
+}
+
+/// Number of the nearest of `count` centroids, `stride` values apart, in exact arithmetic; the lowest among equals. A
+/// centroid at distance NaN is never nearer; if there is no other, the answer is 0.
+template <class T>
+PROTONCE_HOST_DEVICE index_t nearest_centroid(const T* x, const T* centroids, index_t count, index_t cols,
+                                              index_t stride) {
     index_t best = 0;
     double least = std::numeric_limits<double>::quiet_NaN();
     for (index_t k = 0; k < count; ++k) {
@@ -140,13 +150,8 @@ PROTONCE_HOST_DEVICE index_t nearest_centroid(const T* x, const T* centroids, in
         if (distance != distance) {
             continue;
         }
-        const double margin = error * (distance + least) + tiny;
-        const bool nearer = least != least              ? true
-                            : distance < least - margin ? true
-                            : distance > least + margin
-                                ? false
-                                : compare_distance(x, centroids + k * stride, centroids + best * stride, cols) < 0;
-        if (nearer) {
+        if (least != least ||
+            compare_rounded(x, centroids + k * stride, distance, centroids + best * stride, least, cols) < 0) {
             best = k;
             least = distance;
         }

@@ -99,6 +99,12 @@ inline constexpr bool outlives_call = std::is_lvalue_reference_v<R> || std::rang
 template <class R>
 concept viewable_range =
     std::ranges::contiguous_range<R> && outlives_call<R> && !knows_dimension<R> && !knows_outer_stride<R>;
+
+/// Where a view's values are; null for one that is not given, whatever it points to.
+template <class T, memory_space S>
+constexpr T* data_of(vector_view<T, S> view) {
+    return view.empty() ? nullptr : view.data();
+}
 } // namespace detail
 
 /// A host view of a contiguous range (std::vector, std::array, std::span, C array).

@@ -22,6 +22,8 @@ namespace protonce::inline v0 {
 /// `path` is the old file or the new one, whole. Its sections carry checksums. Values are in the machine's byte order,
 /// which load_checkpoint() checks.
 ///
+/// After replays of a recorded step call objective::catch_up() first: counters are saved as the host knows them.
+///
 /// \throws backend_error  naming path, call and the system's answer; what was at `path` is untouched, no partial file
 ///                        stays
 /// Synchronises: yes.  Scratch: 64 KiB.
@@ -86,7 +88,8 @@ void load_checkpoint(B& be, const std::filesystem::path& path, objective<B>& run
 
     detail::run_state<B> state{
         .queue = memory_queue<B>(
-            be, {.capacity = options.queue_size, .num_cols = options.num_cols, .start = queue_start::empty})};
+            be, {.capacity = options.queue_size, .num_cols = options.num_cols, .start = queue_start::empty}),
+        .counter = detail::step_counter(be, stored.step)};
     detail::read_queue(be, file, in, options, stored, state.queue);
     if (stored.num_levels > 0) {
         state.levels = detail::objective_access::make_levels(be, run);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/core/backend.hpp>
+#include <protonce/core/buffer.hpp>
 #include <protonce/core/check.hpp>
+#include <protonce/core/host_device.hpp>
 #include <protonce/core/prototype_level.hpp>
 #include <protonce/e_step/clustering.hpp>
 #include <protonce/e_step/e_step.hpp>
@@ -50,12 +52,27 @@ namespace detail {
 template <backend B>
 struct run_state {
     memory_queue<B> queue;
-    std::vector<clustering<B>> levels{}; // M, or none before the first E-step
+    buffer<index_t, typename B::space> counter; // (1,) `step` once more, where the backend's memory is
+    std::vector<clustering<B>> levels{};        // M, or none before the first E-step
     index_t epoch = 0;
     index_t step = 0;
     index_t epoch_step = 0;
     index_t snapshot_epoch = -1;
 };
+
+/// The counter of a run of `step` steps.
+template <backend B>
+buffer<index_t, typename B::space> step_counter(B& be, index_t step) {
+    buffer<index_t, typename B::space> out(be.memory(), 1);
+    be.fill(out.view(), step);
+    return out;
+}
+
+template <backend B>
+void count_step(B& be, vector_of<B, index_t> counter) {
+    index_t* step = counter.data();
+    be.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) { ++step[0]; });
+}
 
 struct objective_access;
 
@@ -75,6 +92,10 @@ struct objective_access;
 ///         }
 ///     }
 ///
+/// A step may be recorded in a CUDA graph and replayed: what moves from step to step (step number, queue position, the
+/// momentum of a schedule) lives in the backend's memory. Then call catch_up() before the host's numbers matter, and
+/// record anew after each e_step() and when the warm-up ends; `docs/gpu.md` says the rest.
+///
 /// Without clusters this is MoCo. The levels of one E-step stay as they are until the next has succeeded. Owns its
 /// memory, from `be.memory()`: the queue, and twice the levels (those in use, and those that the next E-step writes).
 template <backend B>
@@ -89,7 +110,8 @@ public:
         : options_(checked(std::move(options))), state_{memory_queue<B>(be, {.capacity = options_.queue_size,
                                                                              .num_cols = options_.num_cols,
                                                                              .start = options_.queue_start,
-                                                                             .seed = options_.seed})},
+                                                                             .seed = options_.seed}),
+                                                        detail::step_counter(be, 0)},
           reports_(options_.num_clusters.size()) {
         views_.reserve(options_.num_clusters.size());
     }
@@ -121,9 +143,27 @@ public:
                                             : momentum_at((std::min)(state_.step, options_.momentum_steps),
                                                           options_.momentum_steps, options_.momentum);
     }
-    /// ema() with the run's momentum.
+    /// ema() with the run's momentum. Synchronises: only for the check of finite values.
     void update_average(B& be, std::span<const ema_pair<B>> parameters) const {
-        ema(be, parameters, {.momentum = current_momentum()});
+        if (options_.momentum_steps == 0) {
+            return ema(be, parameters, {.momentum = options_.momentum});
+        }
+        typename workspace<typename B::space>::scope scratch(be.scratch());
+        const auto momentum = scratch.template vector<double>(1);
+        momentum_at(be, step_counter(), options_.momentum_steps, options_.momentum, momentum);
+        ema(be, parameters, vector_of<B, const double>(momentum));
+    }
+
+    /// Number of the next step, (1,) in the backend's memory: for whatever of the caller's changes from step to step.
+    vector_of<B, const index_t> step_counter() const { return state_.counter.view(); }
+    /// Takes over step number and queue counters from the backend's memory, after replays of a recorded step.
+    /// Synchronises: yes.
+    void catch_up(B& be) {
+        state_.queue.catch_up(be);
+        index_t step = 0;
+        be.read(step_counter(), vector_view<index_t>(&step, 1));
+        state_.epoch_step += step - state_.step;
+        state_.step = step;
     }
 
     /// Clusters all samples anew and takes the result as this epoch's levels, all at once. From the second time on it
@@ -180,7 +220,8 @@ public:
                             .positive = inputs.positive,
                             .negatives = state_.queue.rows(),
                             .temperature = inputs.temperature,
-                            .upstream = inputs.upstream};
+                            .upstream = inputs.upstream,
+                            .step = step_counter()};
         typename workspace<typename B::space>::scope scratch(be.scratch());
         m_step_outputs<B> out = outputs;
         if (with_prototypes) {
@@ -199,7 +240,6 @@ public:
                                    .negatives = options_.negatives,
                                    .num_negatives = options_.num_negatives,
                                    .seed = options_.seed,
-                                   .step = static_cast<std::uint64_t>(state_.step),
                                    .instance_weight = options_.instance_weight,
                                    .prototype_weight = options_.prototype_weight},
                                   out);
@@ -207,6 +247,7 @@ public:
             detail::clear_level_outputs(be, outputs);
         }
         state_.queue.push(be, inputs.positive, inputs.sample);
+        detail::count_step(be, state_.counter.view());
         ++state_.epoch_step;
         return {.step = state_.step++,
                 .used_prototypes = with_prototypes,

@@ -110,7 +110,7 @@ contrast<value_of<B>, typename B::space> info_nce_problem(B& be, typename worksp
     if (options.pool == key_pool::batch) {
         // Key i is column i; its gradient as positive and as negative of others is one row.
         const auto own = scratch.template vector<label_t>(rows);
-        fill_sequence(be, 0, own);
+        fill_cycle(be, 0, own);
         problem.columns = in.positive;
         problem.own = own;
         problem.pool_group = in.query_cluster;

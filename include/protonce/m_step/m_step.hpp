@@ -36,6 +36,8 @@ struct m_step_inputs {
     std::span<const vector_of<B, const index_t>>
         negative_id{};                          // M, optional: negatives of each level instead of drawn ones
     vector_of<B, const value_of<B>> upstream{}; // (1,) optional: dL/dloss, factor of every gradient
+    vector_of<B, const index_t> step{};         // (1,) optional: the step number in the backend's memory, overrides
+                                                // the option
 };
 
 template <backend B>
@@ -93,7 +95,8 @@ struct m_step_parts {
                        .sample = in.sample,
                        .levels = in.levels,
                        .negative_id = in.negative_id,
-                       .upstream = in.upstream},
+                       .upstream = in.upstream,
+                       .step = in.step},
           prototype_options{.negatives = options.negatives,
                             .num_negatives = options.num_negatives,
                             .seed = options.seed,
@@ -148,7 +151,7 @@ void check_m_step(const m_step_options& options, const m_step_inputs<B>& in, con
 ///
 /// Outputs are overwritten (see `accumulate`) and must not overlap the inputs; an empty one is not computed.
 /// \throws shape_error, argument_error  as info_nce() and proto_nce(); a weight negative or not finite
-/// Synchronises: with given ids, and for the check of finite features.  Reproducible: bitwise.
+/// Synchronises: no, but for the check of finite features.  Reproducible: bitwise.
 /// Scratch: O(M (B + R_p) + max K), and the backend's tiles.
 template <backend B>
 m_step_report m_step(B& be, const m_step_inputs<B>& inputs, const m_step_options& options,

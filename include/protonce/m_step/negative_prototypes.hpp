@@ -3,6 +3,7 @@
 #include <protonce/core/backend.hpp>
 #include <protonce/core/check.hpp>
 #include <protonce/core/rng.hpp>
+#include <protonce/m_step/reduction.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -99,13 +100,16 @@ negative_prototypes_report read_counts([[maybe_unused]] vector_of<B, const index
 /// \param out             column_id: min(K, B + R_p) values or more, the batch's distinct prototypes ascending, then
 ///                        the negatives, in the order drawn; log_count: optional, as many; column_count, batch_count:
 ///                        (1,). What lies behind is left as it is.
+/// \param step            (1,) the step number in the backend's memory, instead of options.step; or empty
 /// \throws shape_error     an output is too small
-/// \throws argument_error  a row's prototype out of range (looked at in host memory); num_negatives negative; K < 1
+/// \throws argument_error  a row's prototype out of range, a negative step (looked at in host memory); num_negatives
+///                         negative; K < 1
 /// Synchronises: no.  Scratch: O(B).
 template <backend B>
 negative_prototypes_report draw_negative_prototypes(B& be, vector_of<B, const label_t> own, index_t num_prototypes,
                                                     const negative_prototypes_options& options,
-                                                    const column_draw<value_of<B>, typename B::space>& out) {
+                                                    const column_draw<value_of<B>, typename B::space>& out,
+                                                    vector_of<B, const index_t> step = {}) {
     constexpr std::string_view function = "draw_negative_prototypes";
     check::given(function, "own", own);
     check::in_range(function, "num_prototypes", static_cast<double>(num_prototypes), 1.0,
@@ -114,13 +118,14 @@ negative_prototypes_report draw_negative_prototypes(B& be, vector_of<B, const la
     detail::check_own<B>(function, "own", own, num_prototypes);
     const index_t capacity = detail::column_capacity(own.size(), num_prototypes, options.num_negatives);
     detail::check_column_draw<B>(function, "", out, capacity, false);
+    detail::check_step<B>(function, step);
 
     be.draw_columns(own, num_prototypes, options.num_negatives,
                     {.seed = options.seed,
                      .step = options.step,
                      .level = options.level,
                      .purpose = draw_purpose::negative_prototypes},
-                    out);
+                    step, out);
     return detail::read_counts<B>(out.column_count, out.batch_count, options.num_negatives);
 }
 

@@ -128,10 +128,9 @@ void nt_xent(B& be, const nt_xent_inputs<B>& inputs, const nt_xent_options& opti
     }
 
     const auto own = scratch.template vector<label_t>(2 * rows);
-    detail::fill_sequence(be, rows, own.slice(0, rows));
-    detail::fill_sequence(be, 0, own.slice(rows, rows));
+    detail::fill_cycle(be, rows, own);
     const auto self = scratch.template vector<label_t>(2 * rows);
-    detail::fill_sequence(be, 0, self);
+    detail::fill_cycle(be, 0, self);
     const contrast<T, typename B::space> problem{
         .query = views,
         .columns = views,

@@ -27,7 +27,7 @@ namespace protonce::inline v0 {
 /// \throws argument_error  NaN or infinity in query or prototypes; a temperature not positive and finite; a sample or
 ///                         assignment out of range; given ids out of range, repeated, or of the batch (values of
 ///                         vectors: looked at in host memory)
-/// Synchronises: with given ids, and for the check of finite features.  Reproducible: bitwise.
+/// Synchronises: no, but for the check of finite features.  Reproducible: bitwise.
 /// Scratch: O(M (B + R_p) + max K), and the backend's tiles.
 template <backend B>
 proto_nce_report proto_nce(B& be, const proto_nce_inputs<B>& inputs, const proto_nce_options& options,

@@ -43,6 +43,8 @@ struct proto_nce_inputs {
         negative_id{};                          // M, optional: negatives of each level instead of drawn ones,
                                                 // distinct, none of them a prototype of the batch
     vector_of<B, const value_of<B>> upstream{}; // as loss, optional: dL/dloss, factor of every gradient
+    vector_of<B, const index_t> step{};         // (1,) optional: the step number in the backend's memory, overrides
+                                                // the option
 };
 
 template <backend B>
@@ -172,6 +174,7 @@ matrix_of<B, label_t> check_proto_nce(B& be, typename workspace<typename B::spac
                              check::text(in.negative_id.size()) + " levels");
     }
     check::optional_size(function, "upstream", in.upstream, reduced_size(options.reduction, rows));
+    check_step<B>(function, in.step);
 
     for (std::size_t m = 0; m < in.levels.size(); ++m) {
         const auto& level = in.levels[m];

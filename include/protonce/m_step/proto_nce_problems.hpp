@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/core/backend.hpp>
+#include <protonce/core/host_device.hpp>
 #include <protonce/core/rng.hpp>
 #include <protonce/m_step/negative_prototypes.hpp>
 #include <protonce/m_step/proto_nce_arguments.hpp>
@@ -24,6 +25,32 @@ std::span<problem_of<B>> take_problems(workspace<host>::scope& host_scratch, std
     const auto memory = host_scratch.template vector<problem_of<B>>(static_cast<index_t>(count));
     std::uninitialized_value_construct_n(memory.data(), count);
     return {memory.data(), count};
+}
+
+/// Puts given negatives behind the batch's own columns; never more than there is room for.
+template <backend B>
+void append_columns(B& be, vector_of<B, const index_t> given, index_t capacity,
+                    const column_draw<value_of<B>, typename B::space>& columns) {
+    using T = value_of<B>;
+    const index_t* from = given.data();
+    const index_t size = given.size();
+    const index_t* batch_count = columns.batch_count.data();
+    index_t* column_count = columns.column_count.data();
+    index_t* id = columns.column_id.data();
+    T* log_count = data_of(columns.log_count);
+    be.for_each(size, [=] PROTONCE_HOST_DEVICE(index_t r) {
+        const index_t at = batch_count[0] + r;
+        if (at < capacity) {
+            id[at] = from[r];
+            if (log_count != nullptr) {
+                log_count[at] = T(0);
+            }
+        }
+    });
+    be.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
+        const index_t all = batch_count[0] + size;
+        column_count[0] = all < capacity ? all : capacity;
+    });
 }
 
 /// The columns of level m, drawn or given, into the caller's views or scratch; every member of the result is there but
@@ -50,15 +77,9 @@ columns_of_level(B& be, typename workspace<typename B::space>::scope& scratch, s
                      .step = options.step,
                      .level = static_cast<std::uint32_t>(m),
                      .purpose = draw_purpose::negative_prototypes},
-                    columns);
+                    in.step, columns);
     if (!drawn) {
-        index_t batch_count = 0;
-        be.read(vector_of<B, const index_t>(columns.batch_count), vector_view<index_t>(&batch_count, 1));
-        be.copy(in.negative_id[m], columns.column_id.slice(batch_count, asked));
-        if (!columns.log_count.empty()) {
-            be.fill(columns.log_count.slice(batch_count, asked), T{0});
-        }
-        be.fill(columns.column_count, batch_count + asked);
+        append_columns<B>(be, in.negative_id[m], capacity, columns);
     }
     columns.column_id = columns.column_id.slice(0, capacity);
     if (!columns.log_count.empty()) {

@@ -2,6 +2,8 @@
 #pragma once
 #include <protonce/core/backend.hpp>
 #include <protonce/core/check.hpp>
+#include <protonce/core/fill_cycle.hpp>
+#include <protonce/core/host_device.hpp>
 
 #include <charconv>
 #include <concepts>
@@ -69,6 +71,17 @@ private:
 template <backend B>
 inline constexpr bool reads_directly = std::same_as<typename B::space, host>;
 
+/// A step number in the backend's memory, instead of the option's.
+template <backend B>
+void check_step(std::string_view function, vector_of<B, const index_t> step) {
+    check::optional_size(function, "step", step, 1);
+    if constexpr (reads_directly<B>) {
+        if (!step.empty()) {
+            check::at_least(function, "step", step[0], index_t{0});
+        }
+    }
+}
+
 /// Every value must be positive and finite. Looked at where that needs no waiting, in host memory.
 template <backend B>
 void check_positive(std::string_view function, std::string_view argument, vector_of<B, const value_of<B>> values) {
@@ -107,42 +120,31 @@ vector_of<B, const value_of<B>> temperature_view(B& be, typename workspace<typen
     return out;
 }
 
-/// l_i = first + i. A batch's worth of numbers, made on the host.
-template <backend B>
-void fill_sequence(B& be, index_t first, vector_of<B, label_t> out) {
-    typename workspace<host>::scope scratch(be.host_scratch());
-    const auto numbers = scratch.template vector<label_t>(out.size());
-    for (index_t i = 0; i < out.size(); ++i) {
-        numbers[i] = static_cast<label_t>(first + i);
+template <class T>
+struct quotient_to {
+    const double* sum;
+    const double* divisor; // nullptr: `constant`
+    double constant;
+    T* out;
+    bool accumulate;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t) const {
+        const double by = divisor == nullptr ? constant : divisor[0];
+        const T quotient = by == 0 ? T(0) : static_cast<T>(sum[0] / by);
+        out[0] = accumulate ? static_cast<T>(static_cast<double>(quotient) + static_cast<double>(out[0])) : quotient;
     }
-    be.write(vector_view<const label_t>(numbers), out);
-}
+};
 
 /// out (1,) = sum / divisor, both (1,), rounded once; 0 if the divisor is 0. With `accumulate` that is added to out.
 template <backend B>
 void divide(B& be, vector_of<B, const double> sum, vector_of<B, const double> divisor, vector_of<B> out,
             bool accumulate = false) {
-    using T = value_of<B>;
-    const auto divide_into = [&](vector_of<B> quotient) {
-        be.fill(quotient, T{0}); // mean_rows leaves a row without count as it is
-        be.mean_rows(matrix_of<B, const double>(sum.data(), 1, 1), divisor, matrix_of<B>(quotient.data(), 1, 1));
-    };
-    if (!accumulate) {
-        divide_into(out);
-        return;
-    }
-    typename workspace<typename B::space>::scope scratch(be.scratch());
-    const auto quotient = scratch.template vector<T>(1);
-    divide_into(quotient);
-    be.axpby(1.0, vector_of<B, const T>(quotient), 1.0, out);
+    be.for_each(1, quotient_to<value_of<B>>{sum.data(), divisor.data(), 0.0, out.data(), accumulate});
 }
 
 template <backend B>
 void divide(B& be, vector_of<B, const double> sum, double divisor, vector_of<B> out, bool accumulate = false) {
-    typename workspace<typename B::space>::scope scratch(be.scratch());
-    const auto value = scratch.template vector<double>(1);
-    be.fill(value, divisor);
-    divide(be, sum, vector_of<B, const double>(value), out, accumulate);
+    be.for_each(1, quotient_to<value_of<B>>{sum.data(), nullptr, divisor, out.data(), accumulate});
 }
 
 /// dL/dl_i of a problem of `rows` rows, (1,) or (rows,): the upstream gradient times `factor`, / rows for a mean.

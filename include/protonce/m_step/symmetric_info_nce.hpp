@@ -126,7 +126,7 @@ void symmetric_info_nce(B& be, const symmetric_info_nce_inputs<B>& inputs, const
         detail::divide(be, vector_of<B, const double>(one), vector_of<B, const double>(scale), temperature);
     }
     const auto own = scratch.template vector<label_t>(rows);
-    detail::fill_sequence(be, 0, own);
+    detail::fill_cycle(be, 0, own);
 
     const bool wants_loss = !outputs.loss.empty() || !outputs.loss_per_row.empty();
     const auto losses = detail::given_or_scratch(scratch, vector_of<B>{}, wants_loss, 2 * rows);

@@ -2,6 +2,8 @@
 #pragma once
 #include <protonce/core/backend.hpp>
 #include <protonce/core/check.hpp>
+#include <protonce/core/fill_cycle.hpp>
+#include <protonce/core/host_device.hpp>
 #include <protonce/core/on_host.hpp>
 
 #include <algorithm>
@@ -117,24 +119,17 @@ double uniformity(B& be, matrix_of<B, const value_of<B>> features, const uniform
     be.fill(temperature, rounded);
     const auto log_weight = scratch.template vector<T>(rows);
     be.row_norms(features, log_weight);
-    const auto shift = host_scratch.template vector<T>(rows); // -t ||x_i||^2
-    be.read(vector_of<B, const T>(log_weight), shift);
-    for (T& value : shift) {
-        value = static_cast<T>(-t * static_cast<double>(value) * static_cast<double>(value));
-    }
-    be.write(vector_view<const T>(shift), log_weight);
+    T* weight = log_weight.data();
+    be.for_each(rows, [=] PROTONCE_HOST_DEVICE(index_t i) { // -t ||x_i||^2
+        weight[i] = static_cast<T>(-t * static_cast<double>(weight[i]) * static_cast<double>(weight[i]));
+    });
 
     // The operation wants a positive among the columns. Any does, log_sum does not depend on it; the next row is not
     // one's own.
-    const auto number = host_scratch.template vector<label_t>(rows + 1);
-    for (index_t i = 0; i < rows; ++i) {
-        number[i] = static_cast<label_t>(i);
-    }
-    number[rows] = 0;
     const auto self = scratch.template vector<label_t>(rows);
     const auto own = scratch.template vector<label_t>(rows);
-    be.write(vector_view<const label_t>(number.slice(0, rows)), self);
-    be.write(vector_view<const label_t>(number.slice(1, rows)), own);
+    detail::fill_cycle(be, 0, self);
+    detail::fill_cycle(be, 1, own);
     const auto log_sum = scratch.template vector<T>(rows);
     const contrast<T, typename B::space> problem{.query = features,
                                                  .columns = features,
@@ -147,6 +142,7 @@ double uniformity(B& be, matrix_of<B, const value_of<B>> features, const uniform
 
     // Terms are at most ln(N - 1) up to rounding, and may lie far below: shifted by the largest.
     const auto sums = detail::on_host<T, B>(be, host_scratch, log_sum);
+    const auto shift = detail::on_host<T, B>(be, host_scratch, log_weight);
     double largest = -std::numeric_limits<double>::infinity();
     for (index_t i = 0; i < rows; ++i) {
         largest = (std::max<double>)(largest, static_cast<double>(sums[i]) + static_cast<double>(shift[i]));

@@ -2,6 +2,7 @@
 #pragma once
 #include <protonce/core/backend.hpp>
 #include <protonce/core/check.hpp>
+#include <protonce/core/host_device.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -25,6 +26,31 @@ struct ema_pair {
 };
 
 namespace detail {
+/// Element i of ema(), the momentum read where it is; the same rounding as axpby.
+template <class T>
+struct ema_element {
+    const double* momentum;
+    const T* value;
+    T* average;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t i) const {
+        const double kept = momentum[0];
+        const double fresh = (1.0 - kept) * static_cast<double>(value[i]);
+        average[i] = static_cast<T>(kept == 0 ? fresh : add_product(fresh, kept, static_cast<double>(average[i])));
+    }
+};
+
+/// momentum_at() without its checks; steps beyond `total` count as `total`.
+PROTONCE_HOST_DEVICE inline double cosine_momentum(index_t step, index_t total, double base) {
+    const double progress = static_cast<double>(step < total ? step : total) / static_cast<double>(total);
+    return 1.0 - (1.0 - base) * (std::cos(std::numbers::pi * progress) + 1.0) / 2.0;
+}
+
+inline void check_schedule(index_t total, double base) {
+    check::at_least("momentum_at", "total", total, index_t{1});
+    check::in_range("momentum_at", "base", base, 0.0, 1.0);
+}
+
 template <backend B>
 void check_ema_pair(B& be, std::size_t number, const ema_pair<B>& pair) {
     const auto name = [number](const char* member) { return "parameters[" + std::to_string(number) + "]." + member; };
@@ -63,6 +89,25 @@ void ema(B& be, std::type_identity_t<std::span<const ema_pair<B>>> parameters, c
     }
 }
 
+/// The same with a momentum in the backend's memory, (1,): one that changes from step to step in a recorded CUDA graph.
+/// A momentum outside [0, 1] is refused where that needs no waiting, in host memory.
+template <backend B>
+void ema(B& be, std::type_identity_t<std::span<const ema_pair<B>>> parameters,
+         std::type_identity_t<vector_of<B, const double>> momentum) {
+    check::size("ema", "momentum", momentum, 1);
+    if constexpr (std::is_same_v<typename B::space, host>) {
+        check::in_range("ema", "momentum", momentum[0], 0.0, 1.0);
+    }
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+        detail::check_ema_pair(be, i, parameters[i]);
+    }
+
+    for (const ema_pair<B>& pair : parameters) {
+        be.for_each(pair.average.size(),
+                    detail::ema_element<value_of<B>>{momentum.data(), pair.value.data(), pair.average.data()});
+    }
+}
+
 /// Momentum of a step on the cosine schedule (Grill et al. 2020, section 3.2): from `base` at step 0 to 1 at step
 /// `total`.
 ///
@@ -73,14 +118,29 @@ void ema(B& be, std::type_identity_t<std::span<const ema_pair<B>>> parameters, c
 ///
 /// \throws argument_error  total below 1; step outside [0, total]; base outside [0, 1]
 inline double momentum_at(index_t step, index_t total, double base = 0.996) {
-    check::at_least("momentum_at", "total", total, index_t{1});
+    detail::check_schedule(total, base);
     check::at_least("momentum_at", "step", step, index_t{0});
     if (step > total) {
         check::fail_argument("momentum_at", "step", "must be at most total, " + check::text(total), check::text(step));
     }
-    check::in_range("momentum_at", "base", base, 0.0, 1.0);
-    const double progress = static_cast<double>(step) / static_cast<double>(total);
-    return 1.0 - (1.0 - base) * (std::cos(std::numbers::pi * progress) + 1.0) / 2.0;
+    return detail::cosine_momentum(step, total, base);
+}
+
+/// The same for a step number (1,) in the backend's memory, into `momentum` (1,) there; a step beyond `total` counts as
+/// `total`. Cosines of a GPU may differ from the host's by a rounding.
+///
+/// \throws argument_error  total below 1; base outside [0, 1]
+/// \throws shape_error     step or momentum is not one number
+/// Synchronises: no.
+template <backend B>
+void momentum_at(B& be, std::type_identity_t<vector_of<B, const index_t>> step, index_t total, double base,
+                 std::type_identity_t<vector_of<B, double>> momentum) {
+    detail::check_schedule(total, base);
+    check::size("momentum_at", "step", step, 1);
+    check::size("momentum_at", "momentum", momentum, 1);
+    const index_t* at = step.data();
+    double* out = momentum.data();
+    be.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) { out[0] = detail::cosine_momentum(at[0], total, base); });
 }
 
 } // namespace protonce::inline v0

@@ -3,6 +3,7 @@
 #include <protonce/core/backend.hpp>
 #include <protonce/core/buffer.hpp>
 #include <protonce/core/check.hpp>
+#include <protonce/core/host_device.hpp>
 #include <protonce/core/rng.hpp>
 
 #include <algorithm>
@@ -76,6 +77,43 @@ void random_unit_rows(matrix_view<T> out, index_t first_row, std::uint64_t seed,
         }
     }
 }
+
+/// What moves in a ring, where the ring is: slot of the next key, filled slots, keys so far.
+enum ring_counter { ring_position, ring_size, ring_pushed, num_ring_counters };
+
+/// The slots of keys from the one at the ring's position on, `skipped` of them passed over; their sample numbers go there.
+template <backend B>
+void take_slots(B& be, const index_t* ring, index_t skipped, vector_of<B, const index_t> ids,
+                vector_of<B, index_t> ring_ids, vector_of<B, index_t> slots) {
+    const index_t* id = data_of(ids);
+    index_t* slot_id = ring_ids.data();
+    index_t* slot = slots.data();
+    const index_t capacity = ring_ids.size();
+    be.for_each(slots.size(), [=] PROTONCE_HOST_DEVICE(index_t i) {
+        const index_t at = (ring[ring_position] + skipped + i) % capacity;
+        slot[i] = at;
+        slot_id[at] = id == nullptr ? -1 : id[skipped + i];
+    });
+}
+
+template <backend B>
+void set_ring(B& be, index_t* ring, index_t position, index_t size, std::uint64_t pushed) {
+    be.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
+        ring[ring_position] = position;
+        ring[ring_size] = size;
+        ring[ring_pushed] = static_cast<index_t>(pushed);
+    });
+}
+
+template <backend B>
+void advance_ring(B& be, index_t* ring, index_t capacity, index_t count) {
+    be.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
+        const index_t size = ring[ring_size] + count;
+        ring[ring_position] = (ring[ring_position] + count) % capacity;
+        ring[ring_size] = size < capacity ? size : capacity;
+        ring[ring_pushed] += count;
+    });
+}
 } // namespace detail
 
 /// The last R keys, first in first out, as negatives of InfoNCE (He et al. 2020, section 3.1).
@@ -83,6 +121,10 @@ void random_unit_rows(matrix_view<T> out, index_t first_row, std::uint64_t seed,
 /// A ring of R slots: key number n of all keys ever pushed lies in slot (start + n) mod R. Batches may have any size,
 /// also above R, and wrap inside; nothing is moved. Beside each key lies the number of its sample, which tells
 /// negatives of the query's own cluster. Contrast with the queue as it is before the batch's own keys are pushed.
+///
+/// The counters live in the backend's memory, with a copy on the host. A push reads them there, so that one recorded in a
+/// CUDA graph goes on at each replay; catch_up() tells the host about such pushes. Record with a full queue: rows() and
+/// ids() have as many rows as the host knows of.
 ///
 /// Owns its memory, from `be.memory()`; every other call takes the same backend object or one of the same memory.
 template <backend B>
@@ -101,9 +143,11 @@ public:
         rows_ =
             buffer<value_type, space>(be.memory(), capacity_ > max_size / num_cols_ ? max_size : capacity_ * num_cols_);
         ids_ = buffer<index_t, space>(be.memory(), capacity_);
+        ring_ = buffer<index_t, space>(be.memory(), detail::num_ring_counters);
         if (options.start == queue_start::random_rows) {
             fill_randomly(be, options.seed);
         }
+        detail::set_ring(be, ring_.view().data(), 0, size_, 0);
     }
 
     index_t capacity() const { return capacity_; }
@@ -135,14 +179,15 @@ public:
     /// \param ids   (B,) number of each key's sample, at least -1; or empty: unknown
     /// \throws shape_error     keys without rows, or of other columns than the queue; ids of another length
     /// \throws argument_error  NaN or infinity in keys; an id below -1 (looked for in host memory)
-    /// `keys` must not lie in the queue itself. Synchronises: only for the check of finite values.  Scratch: none.
-    /// Costs: one copy; two where the batch wraps, and one a row where rows of `keys` are apart.
+    /// `keys` must not lie in the queue itself. Synchronises: only for the check of finite values.  Scratch: B numbers.
+    /// On an error the queue is as it was.
     void push(B& be, matrix_of<B, const value_type> keys, vector_of<B, const index_t> ids = {}) {
         check::matrix("memory_queue.push", "keys", keys);
         check_cols("memory_queue.push", "keys", keys);
         check_ids("memory_queue.push", ids, keys.rows());
         check::finite_rows(be, "memory_queue.push", "keys", keys);
-        push_unchecked(be, keys, ids);
+        typename workspace<space>::scope scratch(be.scratch());
+        put(be, keys, ids, scratch.template vector<index_t>((std::min)(keys.rows(), capacity_)));
     }
 
     /// Replaces everything the queue holds; also how a queue begins with given rows.
@@ -168,19 +213,33 @@ public:
         }
         check::finite_rows(be, "memory_queue.load", "rows", contents.rows);
 
-        reset();
+        typename workspace<space>::scope scratch(be.scratch());
+        const auto slots = scratch.template vector<index_t>(count);
+        reset(be);
         if (count > 0) {
-            push_unchecked(be, contents.rows, contents.ids);
+            put(be, contents.rows, contents.ids, slots);
         }
         position_ = contents.position;
         num_pushed_ = contents.num_pushed;
+        detail::set_ring(be, ring_.view().data(), position_, size_, num_pushed_);
     }
 
     /// Forgets every key; the queue is empty then.
-    void reset() {
+    void reset(B& be) {
         size_ = 0;
         position_ = 0;
         num_pushed_ = 0;
+        detail::set_ring(be, ring_.view().data(), 0, 0, 0);
+    }
+
+    /// Takes over the counters from the backend's memory, after pushes that the host did not make itself (replays of a
+    /// CUDA graph). Synchronises: yes.
+    void catch_up(B& be) {
+        std::array<index_t, detail::num_ring_counters> now{};
+        be.read(ring_.view(), vector_view<index_t>(now.data(), detail::num_ring_counters));
+        position_ = now[detail::ring_position];
+        size_ = now[detail::ring_size];
+        num_pushed_ = static_cast<std::uint64_t>(now[detail::ring_pushed]);
     }
 
 private:
@@ -212,37 +271,17 @@ private:
         }
     }
 
-    void push_unchecked(B& be, matrix_of<B, const value_type> keys, vector_of<B, const index_t> ids) {
+    /// `slots`: scratch for as many keys as stay. Rows that later ones of the same batch would overwrite are passed over;
+    /// the position moves as if they had been written.
+    void put(B& be, matrix_of<B, const value_type> keys, vector_of<B, const index_t> ids, vector_of<B, index_t> slots) {
         const index_t count = keys.rows();
-        // Rows that later ones of the same batch would overwrite are passed over; the position moves as if they had
-        // been written.
-        const index_t skipped = (std::max<index_t>)(0, count - capacity_);
-        index_t slot = (position_ + skipped) % capacity_;
-        for (index_t row = skipped; row < count;) {
-            const index_t length = (std::min)(count - row, capacity_ - slot);
-            copy_rows(be, keys.slice(row, length), all_rows().slice(slot, length));
-            if (ids.empty()) {
-                be.fill(ids_.view().slice(slot, length), index_t{-1});
-            } else {
-                be.copy(ids.slice(row, length), ids_.view().slice(slot, length));
-            }
-            row += length;
-            slot = (slot + length) % capacity_;
-        }
-        position_ = slot;
+        const index_t skipped = count - slots.size();
+        detail::take_slots<B>(be, ring_.view().data(), skipped, ids, ids_.view(), slots);
+        be.scatter_rows(keys.slice(skipped, slots.size()), slots, all_rows());
+        detail::advance_ring(be, ring_.view().data(), capacity_, count);
+        position_ = (position_ + count) % capacity_;
         size_ = (std::min)(capacity_, size_ + count);
         num_pushed_ += static_cast<std::uint64_t>(count);
-    }
-
-    static void copy_rows(B& be, matrix_of<B, const value_type> from, matrix_of<B> to) {
-        const index_t cols = to.cols();
-        if (from.rows() == 1 || from.stride() == cols) {
-            const vector_of<B, const value_type> values{from.data(), from.rows() * cols};
-            return be.copy(values, vector_of<B>{to.data(), to.rows() * cols});
-        }
-        for (index_t i = 0; i < from.rows(); ++i) {
-            be.copy(vector_of<B, const value_type>{from.row(i)}, vector_of<B>{to.row(i)});
-        }
     }
 
     void fill_randomly(B& be, std::uint64_t seed) {
@@ -265,6 +304,7 @@ private:
     index_t num_cols_;
     buffer<value_type, space> rows_; // (R, C)
     buffer<index_t, space> ids_;     // (R,)
+    buffer<index_t, space> ring_;    // of detail::ring_counter
     index_t size_ = 0;
     index_t position_ = 0;
     std::uint64_t num_pushed_ = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/backend/cuda/nearest_kernel.hpp>
+#include <protonce/backend/cuda/settle_kernel.hpp>
 #include <protonce/backend/elementwise/nearest.hpp>
 
 #include <cmath>
@@ -68,11 +69,15 @@ void nearest_row(Run& run, elementwise::scratch_of<Run>& scratch, const row_inde
                               .num_centroids = centroids.rows,
                               .stride = stride,
                               .best = best});
-    const float* norm = index.norm();
-    run.for_each(x.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
-        const float margin = elementwise::score_margin<float>(longest[0], norm[i], static_cast<float>(7 * stride + 64));
-        elementwise::settle_row(i, best[i], margin, x, centroids, assignment, squared_distances);
-    });
+    run.launch(ceil_div(x.rows, settle_rows::threads), 0,
+               settle_rows{.x = x,
+                           .centroids = centroids,
+                           .best = best,
+                           .norm = index.norm(),
+                           .longest = longest,
+                           .roundings = static_cast<float>(7 * stride + 64),
+                           .assignment = assignment,
+                           .squared_distances = squared_distances});
 }
 
 } // namespace protonce::inline v0::detail::cuda

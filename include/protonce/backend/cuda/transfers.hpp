@@ -39,10 +39,16 @@ public:
         wait();
     }
     /// The caller may change `from` afterwards: pageable memory was taken over then, for other memory the copy is waited for.
+    /// Not while the stream is captured: the graph would read the memory at each replay.
     template <class U>
     void write(const U* from, U* to, index_t n) {
         if (n == 0) {
             return;
+        }
+        cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+        require_success(cudaStreamIsCapturing(stream_, &capture), "asking whether the stream is captured");
+        if (capture != cudaStreamCaptureStatusNone) {
+            throw backend_error("cuda: host memory cannot be written to the device while the stream is captured");
         }
         queue(from, to, n, cudaMemcpyHostToDevice);
         cudaPointerAttributes memory{};

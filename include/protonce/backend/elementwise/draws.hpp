@@ -62,7 +62,8 @@ void draw_weighted(Run& run, scratch_of<Run>& scratch, vector_view<const double,
 /// among these, which a binary search turns into an id.
 template <class Run, class T>
 void draw_columns(Run& run, scratch_of<Run>& scratch, vector_view<const label_t, typename Run::space> own, index_t pool,
-                  index_t num_negatives, const rng_key& key, const column_draw<T, typename Run::space>& out) {
+                  index_t num_negatives, const rng_key& key, const index_t* step,
+                  const column_draw<T, typename Run::space>& out) {
     scope_of<Run> scope(scratch);
     const index_t n = own.size();
     const std::uint32_t* key_of = sort_by_label(run, scratch, scope, own).key; // 1 + label, 0: none
@@ -107,7 +108,7 @@ void draw_columns(Run& run, scratch_of<Run>& scratch, vector_view<const label_t,
         if (r >= others) {
             return;
         }
-        const random_permutation permutation(key, static_cast<std::uint64_t>(others));
+        const random_permutation permutation(at_step(key, step), static_cast<std::uint64_t>(others));
         const auto rank = static_cast<index_t>(permutation(static_cast<std::uint64_t>(r)));
         // id[b] - b clusters outside the batch lie below the b-th of the batch: as many b as have at most `rank` are passed.
         id[batch + r] = rank + count_before(batch, [&](index_t b) { return id[b] - b <= rank; });

@@ -51,6 +51,11 @@ public:
         run().write(from.data(), to.data(), to.size());
     }
 
+    template <class F>
+    void for_each(index_t n, const F& f) {
+        run().for_each(n, f);
+    }
+
     void row_norms(matrix_view<const T, space> x, vector_view<T, space> norms) {
         elementwise::row_norms<Run, T>(run(), x, norms.data());
     }
@@ -151,8 +156,8 @@ public:
         }
     }
     void draw_columns(vector_view<const label_t, space> own, index_t pool, index_t num_negatives, rng_key key,
-                      column_draw<T, space> out) {
-        elementwise::draw_columns(run(), scratch_, own, pool, num_negatives, key, out);
+                      vector_view<const index_t, space> step, column_draw<T, space> out) {
+        elementwise::draw_columns(run(), scratch_, own, pool, num_negatives, key, data_of(step), out);
     }
 
 protected:

@@ -30,12 +30,6 @@ struct table {
     PROTONCE_HOST_DEVICE T& operator()(index_t i, index_t j) const { return data[i * stride + j]; }
 };
 
-/// Where a view's values are; null for one that is not given, whatever it points to.
-template <class T, class S>
-T* data_of(vector_view<T, S> view) {
-    return view.empty() ? nullptr : view.data();
-}
-
 /// Scratch memory of a `Run`, and a part of it.
 template <class Run>
 using scratch_of = workspace<typename Run::space>;
