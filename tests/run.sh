@@ -66,7 +66,7 @@ build() {
     cmake --preset "$preset" -DPROTONCE_BUILD_TESTS=ON -DPROTONCE_BUILD_EXAMPLES=ON -DPROTONCE_STRICT=ON \
         "-DPROTONCE_TEST_OPTIMIZE=$level" "-DPROTONCE_TEST_OPTIMIZE_BACKEND=$backend" \
         -DPROTONCE_THRUST=ON "-DPROTONCE_TEST_THRUST_ALGORITHMS=$thrust" \
-        "-DPROTONCE_CUDA=$cuda" -DCMAKE_CUDA_ARCHITECTURES=90
+        "-DPROTONCE_CUDA=$cuda" -DCMAKE_CUDA_ARCHITECTURES=90 "-DCMAKE_CUDA_FLAGS_RELEASE=-O1 -DNDEBUG"
     cmake --build --preset "$preset" --parallel "$jobs" --target "${targets[@]}" -- -k 0 2>&1 | tee "$log" || status=$?
     if grep -E "^$root/(include|tests|examples|bench)/[^:]*:[0-9:]* warning:" "$log"; then
         echo "the build warns about our own sources"

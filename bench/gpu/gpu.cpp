@@ -207,8 +207,8 @@ void measure_proto_nce(backend_type& be, detail::cuda::run& run, const char* pre
         be.for_each(samples,
                     [=] PROTONCE_HOST_DEVICE(index_t i) { label[i] = static_cast<label_t>(i * 7919 % count); });
         levels.push_back({.prototypes = prototypes.back().view(),
-                          .temperatures = temperatures.back().view(),
-                          .assignment = assignments.back().view()});
+                          .assignment = assignments.back().view(),
+                          .temperatures = temperatures.back().view()});
     }
     buffer<index_t, device> sample(be.memory(), batch), step(be.memory(), 1);
     index_t* id = sample.view().data();
