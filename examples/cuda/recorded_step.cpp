@@ -52,6 +52,7 @@ public:
           run_(be_, {.num_samples = samples,
                      .num_cols = cols,
                      .num_clusters = {50, 200},
+                     .warmup_epochs = 0,
                      .queue_size = 4096,
                      .momentum_steps = 1000,
                      .num_negatives = 100,

@@ -31,7 +31,8 @@ public:
     training(B& be, queue_start start)
         : be_(be), run_(be, {.num_samples = samples,
                              .num_cols = cols,
-                             .num_clusters = {5, 11},
+                             .num_clusters = {5, 60}, // more than a batch has: other negatives in each step
+                             .warmup_epochs = 0,
                              .queue_size = 30, // 12 rows a step wrap in different places
                              .queue_start = start,
                              .momentum = 0.9,
@@ -47,6 +48,7 @@ public:
         test::random_source random(77);
         placed<B, T> features(be, random.unit_rows<T>(samples, cols));
         run_.e_step(be, features.rows());
+        REQUIRE(run_.uses_prototypes());
     }
     objective<B>& run() { return run_; }
 
