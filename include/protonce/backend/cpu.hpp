@@ -186,8 +186,7 @@ public:
 
     void segment_sum(matrix_view<const T> rows, vector_view<const T> weight, vector_view<const label_t> assignment,
                      matrix_view<double> sum, vector_view<double> count) {
-        detail::cpu::segment_sum(scratch_, team_, row_kernel_, rows, weight, assignment, sum, count,
-                                 [](index_t) { return true; });
+        detail::cpu::segment_sum(scratch_, team_, row_kernel_, rows, weight, assignment, sum, count);
     }
 
     /// Brings sum and count, which are those of the labels `before`, up to date: the same bits as segment_sum() of the indexed rows, without
@@ -237,13 +236,16 @@ public:
         for (index_t task = 0; task < part.rows(); ++task) {
             fill(part.row(task), 0.0);
         }
-        index.squared_distances(candidates, least, [&](index_t task, index_t i, const double* distance) {
-            const double w = weight.empty() ? 1.0 : static_cast<double>(weight[i]);
-            double* sum = part.row(task).data();
-            for (index_t l = 0; l < candidates.rows(); ++l) {
-                sum[l] += w * (distance != nullptr && nearer(distance[l], least[i]) ? distance[l] : least[i]);
-            }
-        });
+        index.squared_distances(
+            candidates, least, [&](index_t task, index_t first, index_t last, const double* distance) {
+                double* sum = part.row(task).data();
+                for (index_t i = first; i < last; ++i) {
+                    const double w = weight.empty() ? 1.0 : static_cast<double>(weight[i]);
+                    for (index_t l = 0; l < candidates.rows(); ++l) {
+                        sum[l] += w * (distance != nullptr && nearer(distance[l], least[i]) ? distance[l] : least[i]);
+                    }
+                }
+            });
         fill(potential, 0.0);
         for (index_t task = 0; task < part.rows(); ++task) {
             for (index_t l = 0; l < candidates.rows(); ++l) {

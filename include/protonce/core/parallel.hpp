@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <memory>
 #include <type_traits>
 
 #ifdef _OPENMP
@@ -85,7 +84,7 @@ public:
         run_tasks(
             tasks, workers,
             [](const void* data, index_t task, int worker) { (*static_cast<const F*>(data))(task, worker); },
-            std::addressof(body));
+            &body);
     }
     /// As above, for bodies without per-worker scratch.
     template <class F>
@@ -119,7 +118,7 @@ private:
             own_.run(
                 own_.context, used,
                 [](void* from, index_t w) { (*static_cast<worker_type*>(from))(static_cast<int>(w)); },
-                const_cast<void*>(static_cast<const void*>(std::addressof(worker))));
+                const_cast<void*>(static_cast<const void*>(&worker)));
         } else {
             Threads::run(used, worker);
         }

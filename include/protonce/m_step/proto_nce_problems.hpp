@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <new>
 #include <span>
 
 /// ProtoNCE as problems of softmax_contrast, one for each level: what proto_nce() and m_step() share.
@@ -23,7 +23,9 @@ using problem_of = contrast<value_of<B>, typename B::space>;
 template <backend B>
 std::span<problem_of<B>> take_problems(workspace<host>::scope& host_scratch, std::size_t count) {
     const auto memory = host_scratch.template vector<problem_of<B>>(static_cast<index_t>(count));
-    std::uninitialized_value_construct_n(memory.data(), count);
+    for (std::size_t i = 0; i < count; ++i) {
+        ::new (memory.data() + i) problem_of<B>{};
+    }
     return {memory.data(), count};
 }
 

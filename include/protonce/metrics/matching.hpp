@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <functional>
 #include <limits>
 #include <memory_resource>
 #include <utility>
@@ -112,14 +111,17 @@ private:
         distance_[at(col)] = path;
         previous_row_[at(col)] = row;
         heap_.push_back({path, col});
-        std::push_heap(heap_.begin(), heap_.end(), std::greater<>{});
+        std::push_heap(heap_.begin(), heap_.end(), is_farther);
     }
+
+    /// The order of a heap whose front is the smallest.
+    static bool is_farther(const std::pair<index_t, index_t>& a, const std::pair<index_t, index_t>& b) { return a > b; }
 
     /// The nearest column that is not final. There is one: the own column of the row that starts the path is reached
     /// and free.
     index_t nearest() {
         for (;;) {
-            std::pop_heap(heap_.begin(), heap_.end(), std::greater<>{});
+            std::pop_heap(heap_.begin(), heap_.end(), is_farther);
             const auto [path, col] = heap_.back();
             heap_.pop_back();
             if (is_final_[at(col)] == 0) {

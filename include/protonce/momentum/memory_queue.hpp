@@ -84,12 +84,12 @@ enum ring_counter { ring_position, ring_size, ring_pushed, num_ring_counters };
 /// The slots of keys from the one at the ring's position on, `skipped` of them passed over; their sample numbers go there.
 template <backend B>
 void take_slots(B& be, const index_t* ring, index_t skipped, vector_of<B, const index_t> ids,
-                vector_of<B, index_t> ring_ids, vector_of<B, index_t> slots) {
+                vector_of<B, index_t> ring_ids, vector_of<B, index_t> places) {
     const index_t* id = data_of(ids);
     index_t* slot_id = ring_ids.data();
-    index_t* slot = slots.data();
+    index_t* slot = places.data();
     const index_t capacity = ring_ids.size();
-    be.for_each(slots.size(), [=] PROTONCE_HOST_DEVICE(index_t i) {
+    be.for_each(places.size(), [=] PROTONCE_HOST_DEVICE(index_t i) {
         const index_t at = (ring[ring_position] + skipped + i) % capacity;
         slot[i] = at;
         slot_id[at] = id == nullptr ? -1 : id[skipped + i];
@@ -214,10 +214,10 @@ public:
         check::finite_rows(be, "memory_queue.load", "rows", contents.rows);
 
         typename workspace<space>::scope scratch(be.scratch());
-        const auto slots = scratch.template vector<index_t>(count);
+        const auto places = scratch.template vector<index_t>(count);
         reset(be);
         if (count > 0) {
-            put(be, contents.rows, contents.ids, slots);
+            put(be, contents.rows, contents.ids, places);
         }
         position_ = contents.position;
         num_pushed_ = contents.num_pushed;
@@ -271,13 +271,13 @@ private:
         }
     }
 
-    /// `slots`: scratch for as many keys as stay. Rows that later ones of the same batch would overwrite are passed over;
+    /// `places`: scratch for as many keys as stay. Rows that later ones of the same batch would overwrite are passed over;
     /// the position moves as if they had been written.
-    void put(B& be, matrix_of<B, const value_type> keys, vector_of<B, const index_t> ids, vector_of<B, index_t> slots) {
+    void put(B& be, matrix_of<B, const value_type> keys, vector_of<B, const index_t> ids, vector_of<B, index_t> places) {
         const index_t count = keys.rows();
-        const index_t skipped = count - slots.size();
-        detail::take_slots<B>(be, ring_.view().data(), skipped, ids, ids_.view(), slots);
-        be.scatter_rows(keys.slice(skipped, slots.size()), slots, all_rows());
+        const index_t skipped = count - places.size();
+        detail::take_slots<B>(be, ring_.view().data(), skipped, ids, ids_.view(), places);
+        be.scatter_rows(keys.slice(skipped, places.size()), places, all_rows());
         detail::advance_ring(be, ring_.view().data(), capacity_, count);
         position_ = (position_ + count) % capacity_;
         size_ = (std::min)(capacity_, size_ + count);

@@ -17,11 +17,28 @@ public:
                         const row_codes<T, Threads>* codes)
         : scratch_(scratch), team_(team), kernel_(kernel), nearest_(nearest), rows_(rows), codes_(codes) {}
 
-    /// visit(task, row, squared distances to the candidates, or null) for each row of a task in order, tasks in parallel; in units of the
-    /// data, not negative. Null: none of them is below least_i.
+    /// visit(task, row, row + 1, squared distances to the candidates) or, of rows none of whose distances is below least_i, visit(task, first,
+    /// last, null): the rows of a task in order, tasks in parallel. Distances are in units of the data, not negative.
     template <class Visit>
     void visit(matrix_view<const T> candidates, vector_view<const double> least, const Visit& visit,
                kept_distances<T>* keep) const {
+        // Erased, so that what follows is compiled once.
+        visit_all(candidates, least,
+                  {&visit,
+                   [](const void* data, index_t task, index_t first, index_t last, const double* distance) {
+                       (*static_cast<const Visit*>(data))(task, first, last, distance);
+                   }},
+                  keep);
+    }
+
+private:
+    struct visitor {
+        const void* data;
+        void (*call)(const void* data, index_t task, index_t first, index_t last, const double* distance);
+    };
+
+    void visit_all(matrix_view<const T> candidates, vector_view<const double> least, visitor visit,
+                   kept_distances<T>* keep) const {
         if (keep != nullptr) {
             keep->begin(candidates, least);
             keep = keep->keeps_nothing() ? nullptr : keep;
@@ -104,20 +121,20 @@ public:
                     }
                 }
                 for (index_t r = 0; r < some; ++r) {
-                    for (; next < w.close[n + r]; ++next) {
-                        visit(task, first + next, static_cast<const double*>(nullptr));
+                    const index_t row = w.close[n + r];
+                    if (next < row) {
+                        visit.call(visit.data, task, first + next, first + row, nullptr);
                     }
-                    visit(task, first + next, static_cast<const double*>(w.distance.row(r).data()));
-                    ++next;
+                    visit.call(visit.data, task, first + row, first + row + 1, w.distance.row(r).data());
+                    next = row + 1;
                 }
             }
-            for (; next < count; ++next) {
-                visit(task, first + next, static_cast<const double*>(nullptr));
+            if (next < count) {
+                visit.call(visit.data, task, first + next, first + count, nullptr);
             }
         });
     }
 
-private:
     struct worker {
         matrix_view<T> rows;
         vector_view<T> tile, threshold, factor, top, score;

@@ -58,12 +58,12 @@ double sum_of_rows(const row_kernels<T>& kernel, matrix_view<const T> features, 
     return total;
 }
 
-/// sum_k = sum of w_i x_i over the rows of cluster k in row order, in double; the same bits as one loop over all rows. Clusters for
-/// which `is_wanted` is false keep what is there.
-template <class T, class Threads, class Wanted>
+/// sum_k = sum of w_i x_i over the rows of cluster k in row order, in double; the same bits as one loop over all rows. Of
+/// `wanted` (K,), if it is given, clusters that are not keep what is there.
+template <class T, class Threads>
 void segment_sum(workspace<host>& scratch, const thread_team<Threads>& team, const row_kernels<T>& kernel,
                  matrix_view<const T> features, vector_view<const T> weight, vector_view<const label_t> assignment,
-                 matrix_view<double> sum, vector_view<double> count, const Wanted& is_wanted) {
+                 matrix_view<double> sum, vector_view<double> count, vector_view<const bool> wanted = {}) {
     workspace<host>::scope scope(scratch);
     const sorted_rows sorted(scope, assignment, sum.rows());
     const index_t C = features.cols();
@@ -71,7 +71,7 @@ void segment_sum(workspace<host>& scratch, const thread_team<Threads>& team, con
     const index_t parts = ceil_div(C, row_sum_columns);
     team.for_each(sum.rows() * parts, [&](index_t task) {
         const index_t k = task / parts;
-        if (!is_wanted(k)) {
+        if (!wanted.empty() && !wanted[k]) {
             return;
         }
         const index_t c0 = task % parts * row_sum_columns;
@@ -118,8 +118,7 @@ void update_segment_sum(workspace<host>& scratch, const thread_team<Threads>& te
         any_fresh = any_fresh || is_fresh[k];
     }
     if (any_fresh) {
-        segment_sum(scratch, team, kernel, features, weight, assignment, sum, count,
-                    [&](index_t k) { return is_fresh[k]; });
+        segment_sum<T>(scratch, team, kernel, features, weight, assignment, sum, count, is_fresh);
     }
     if (!has_exact_sums || !weight.empty()) {
         return;
