@@ -236,16 +236,13 @@ public:
         for (index_t task = 0; task < part.rows(); ++task) {
             fill(part.row(task), 0.0);
         }
-        index.squared_distances(
-            candidates, least, [&](index_t task, index_t first, index_t last, const double* distance) {
-                double* sum = part.row(task).data();
-                for (index_t i = first; i < last; ++i) {
-                    const double w = weight.empty() ? 1.0 : static_cast<double>(weight[i]);
-                    for (index_t l = 0; l < candidates.rows(); ++l) {
-                        sum[l] += w * (distance != nullptr && nearer(distance[l], least[i]) ? distance[l] : least[i]);
-                    }
-                }
-            });
+        index.squared_distances(candidates, least, [&](index_t task, index_t i, const double* distance) {
+            const double w = weight.empty() ? 1.0 : static_cast<double>(weight[i]);
+            double* sum = part.row(task).data();
+            for (index_t l = 0; l < candidates.rows(); ++l) {
+                sum[l] += w * (distance != nullptr && nearer(distance[l], least[i]) ? distance[l] : least[i]);
+            }
+        });
         fill(potential, 0.0);
         for (index_t task = 0; task < part.rows(); ++task) {
             for (index_t l = 0; l < candidates.rows(); ++l) {

@@ -17,24 +17,44 @@ public:
                         const row_codes<T, Threads>* codes)
         : scratch_(scratch), team_(team), kernel_(kernel), nearest_(nearest), rows_(rows), codes_(codes) {}
 
-    /// visit(task, row, row + 1, squared distances to the candidates) or, of rows none of whose distances is below least_i, visit(task, first,
-    /// last, null): the rows of a task in order, tasks in parallel. Distances are in units of the data, not negative.
+    /// visit(task, row, squared distances to the candidates, or null) for each row of a task in order, tasks in parallel; in units of the
+    /// data, not negative. Null: none of them is below least_i.
     template <class Visit>
     void visit(matrix_view<const T> candidates, vector_view<const double> least, const Visit& visit,
                kept_distances<T>* keep) const {
-        // Erased, so that what follows is compiled once.
+        // Erased some rows at a time, so that what finds the distances is compiled once.
         visit_all(candidates, least,
                   {&visit,
-                   [](const void* data, index_t task, index_t first, index_t last, const double* distance) {
-                       (*static_cast<const Visit*>(data))(task, first, last, distance);
+                   [](const void* data, index_t task, const run& rows) {
+                       const Visit& each = *static_cast<const Visit*>(data);
+                       index_t next = rows.first;
+                       for (index_t r = 0; r < rows.count; ++r) {
+                           for (; next < rows.origin + rows.close[r]; ++next) {
+                               each(task, next, static_cast<const double*>(nullptr));
+                           }
+                           each(task, next, static_cast<const double*>(rows.distance.row(r).data()));
+                           ++next;
+                       }
+                       for (; next < rows.last; ++next) {
+                           each(task, next, static_cast<const double*>(nullptr));
+                       }
                    }},
                   keep);
     }
 
 private:
+    /// Rows [first, last) in a row; those with distances are origin + close_r.
+    struct run {
+        index_t first;
+        index_t last;
+        index_t origin;
+        const std::int32_t* close;
+        index_t count;
+        matrix_view<const double> distance; // (count, candidates)
+    };
     struct visitor {
         const void* data;
-        void (*call)(const void* data, index_t task, index_t first, index_t last, const double* distance);
+        void (*call)(const void* data, index_t task, const run& rows);
     };
 
     void visit_all(matrix_view<const T> candidates, vector_view<const double> least, visitor visit,
@@ -120,18 +140,11 @@ private:
                         to[l] = w.tile[l / W * most_tile_rows * W + r * W + l % W];
                     }
                 }
-                for (index_t r = 0; r < some; ++r) {
-                    const index_t row = w.close[n + r];
-                    if (next < row) {
-                        visit.call(visit.data, task, first + next, first + row, nullptr);
-                    }
-                    visit.call(visit.data, task, first + row, first + row + 1, w.distance.row(r).data());
-                    next = row + 1;
-                }
+                const index_t last = w.close[n + some - 1] + 1;
+                visit.call(visit.data, task, {first + next, first + last, first, w.close.data() + n, some, w.distance});
+                next = last;
             }
-            if (next < count) {
-                visit.call(visit.data, task, first + next, first + count, nullptr);
-            }
+            visit.call(visit.data, task, {first + next, first + count, first, nullptr, 0, w.distance});
         });
     }
 

@@ -71,7 +71,7 @@ public:
         const auto* kept = search_.kept();
         const index_t l = kept != nullptr ? kept->find(candidate, least) : -1;
         if (l < 0) {
-            squared_distances(candidate, least, [&](index_t, index_t i, index_t, const double* distance) {
+            squared_distances(candidate, least, [&](index_t, index_t i, const double* distance) {
                 if (distance != nullptr) {
                     take(i, distance[0]);
                 }
