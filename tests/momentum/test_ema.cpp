@@ -156,6 +156,11 @@ TEST_CASE_TEMPLATE("ema: the default momentum is 0.999", B, TEST_BACKENDS) {
     ema(be, {&stated_pair, 1}, {.momentum = 0.999});
 
     CHECK(average == stated);
+
+    ema(be, {&pair, 1}, {});
+    ema(be, {&stated_pair, 1}, {.momentum = 0.999});
+
+    CHECK(average == stated);
 }
 
 TEST_CASE_TEMPLATE("ema: an error in the last parameter leaves the first as it was", B, TEST_BACKENDS) {

@@ -83,8 +83,7 @@ public:
         // Erased, so that a body is compiled once and not for each way to run it.
         run_tasks(
             tasks, workers,
-            [](const void* data, index_t task, int worker) { (*static_cast<const F*>(data))(task, worker); },
-            &body);
+            [](const void* data, index_t task, int worker) { (*static_cast<const F*>(data))(task, worker); }, &body);
     }
     /// As above, for bodies without per-worker scratch.
     template <class F>
@@ -95,7 +94,8 @@ public:
 private:
     using task_body = void (*)(const void* data, index_t task, int worker);
 
-    void run_tasks(index_t tasks, int workers, task_body body, const void* data) const {
+    // Inlined in part it would bring every body along, once more.
+    [[gnu::noinline]] void run_tasks(index_t tasks, int workers, task_body body, const void* data) const {
         if (tasks <= 0) {
             return;
         }

@@ -5,6 +5,7 @@
 #include <protonce/core/host_device.hpp>
 
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <numbers>
 #include <span>
@@ -89,11 +90,12 @@ void ema(B& be, std::type_identity_t<std::span<const ema_pair<B>>> parameters, c
     }
 }
 
-/// The same with a momentum in the backend's memory, (1,): one that changes from step to step in a recorded CUDA graph.
+/// The same with a momentum in the backend's memory, a view (1,) of double: one that changes from step to step in a recorded
+/// CUDA graph.
 /// A momentum outside [0, 1] is refused where that needs no waiting, in host memory.
-template <backend B>
-void ema(B& be, std::type_identity_t<std::span<const ema_pair<B>>> parameters,
-         std::type_identity_t<vector_of<B, const double>> momentum) {
+template <backend B, std::convertible_to<vector_of<B, const double>> View>
+void ema(B& be, std::type_identity_t<std::span<const ema_pair<B>>> parameters, const View& momentum_in_memory) {
+    const vector_of<B, const double> momentum = momentum_in_memory;
     check::size("ema", "momentum", momentum, 1);
     if constexpr (std::is_same_v<typename B::space, host>) {
         check::in_range("ema", "momentum", momentum[0], 0.0, 1.0);
