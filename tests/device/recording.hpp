@@ -2,8 +2,6 @@
 #pragma once
 #include <support/backends.hpp>
 
-#include <memory_resource>
-
 #ifdef PROTONCE_TEST_CUDA
 #include <cuda_runtime_api.h>
 #endif
@@ -17,8 +15,7 @@ class recording {
 public:
     using backend = protonce::cuda_backend<T>;
 
-    explicit recording(std::pmr::memory_resource* memory = nullptr)
-        : be({.memory = memory, .check_finite = false, .stream = stream_}) {}
+    recording() : be({.check_finite = false, .stream = stream_}) {}
     recording(const recording&) = delete;
     recording& operator=(const recording&) = delete;
     ~recording() {
@@ -62,8 +59,7 @@ class recording {
 public:
     using backend = emulated_cuda<T>;
 
-    explicit recording(std::pmr::memory_resource* memory = nullptr)
-        : be({.memory = memory, .check_finite = false, .recorder = &tape_}) {}
+    recording() : be({.check_finite = false, .recorder = &tape_}) {}
     recording(const recording&) = delete;
     recording& operator=(const recording&) = delete;
 

@@ -140,8 +140,7 @@ public:
 
     void axpby(double a, vector_view<const T> x, double b, vector_view<T> y) {
         for_each(x.size(), [&](index_t i) {
-            const double scaled = a * static_cast<double>(x[i]);
-            y[i] = static_cast<T>(b == 0 ? scaled : scaled + b * static_cast<double>(y[i]));
+            y[i] = detail::weighted_sum(a, x[i], b, y[i]);
         });
     }
 

@@ -21,6 +21,28 @@ PROTONCE_HOST_DEVICE inline double add_product(double sum, double a, double b) {
 #endif
 }
 
+/// a x + b y in double, rounded once; y is not read with b = 0.
+template <class T>
+PROTONCE_HOST_DEVICE T weighted_sum(double a, T x, double b, const T& y) {
+    const double scaled = a * static_cast<double>(x);
+    return static_cast<T>(b == 0 ? scaled : add_product(scaled, b, static_cast<double>(y)));
+}
+
+/// How many of [0, n) come before the rest: `is_before` is true for all of them and false from there on.
+template <class F>
+PROTONCE_HOST_DEVICE index_t count_before(index_t n, const F& is_before) {
+    index_t low = 0;
+    for (index_t high = n; low < high;) {
+        const index_t middle = low + (high - low) / 2;
+        if (is_before(middle)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 /// a / b, rounded up; neither negative.
 PROTONCE_HOST_DEVICE constexpr index_t ceil_div(index_t a, index_t b) {
     return (a + b - 1) / b;

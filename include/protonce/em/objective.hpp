@@ -13,7 +13,6 @@
 #include <protonce/momentum/ema.hpp>
 #include <protonce/momentum/memory_queue.hpp>
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -139,9 +138,9 @@ public:
 
     /// Momentum of the next update_average().
     double current_momentum() const {
-        return options_.momentum_steps == 0 ? options_.momentum
-                                            : momentum_at((std::min)(state_.step, options_.momentum_steps),
-                                                          options_.momentum_steps, options_.momentum);
+        return options_.momentum_steps == 0
+                   ? options_.momentum
+                   : detail::cosine_momentum(state_.step, options_.momentum_steps, options_.momentum);
     }
     /// ema() with the run's momentum. Synchronises: only for the check of finite values.
     void update_average(B& be, std::span<const ema_pair<B>> parameters) const {

@@ -27,7 +27,7 @@ struct ema_pair {
 };
 
 namespace detail {
-/// Element i of ema(), the momentum read where it is; the same rounding as axpby.
+/// Element i of ema(), the momentum read where it is.
 template <class T>
 struct ema_element {
     const double* momentum;
@@ -35,9 +35,7 @@ struct ema_element {
     T* average;
 
     PROTONCE_HOST_DEVICE void operator()(index_t i) const {
-        const double kept = momentum[0];
-        const double fresh = (1.0 - kept) * static_cast<double>(value[i]);
-        average[i] = static_cast<T>(kept == 0 ? fresh : add_product(fresh, kept, static_cast<double>(average[i])));
+        average[i] = weighted_sum(1.0 - momentum[0], value[i], momentum[0], average[i]);
     }
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/core/backend.hpp>
+#include <protonce/core/host_device.hpp>
 #include <protonce/core/workspace.hpp>
 
 #include <algorithm>
@@ -32,16 +33,7 @@ void draw_columns(workspace<host>& scratch, vector_view<const label_t> own, inde
     for (index_t r = 0; r < negatives; ++r) {
         const auto rank = static_cast<index_t>(permutation(static_cast<std::uint64_t>(r)));
         // column_id[b] - b clusters outside the batch lie below the b-th of the batch: as many b as have at most `rank` are passed.
-        index_t low = 0;
-        for (index_t high = batch; low < high;) {
-            const index_t middle = low + (high - low) / 2;
-            if (out.column_id[middle] - middle <= rank) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        out.column_id[batch + r] = rank + low;
+        out.column_id[batch + r] = rank + count_before(batch, [&](index_t b) { return out.column_id[b] - b <= rank; });
         if (!out.log_count.empty()) {
             out.log_count[batch + r] = T(0);
         }

@@ -85,10 +85,7 @@ public:
     void axpby(double a, vector_view<const T, space> x, double b, vector_view<T, space> y) {
         const T* from = x.data();
         T* to = y.data();
-        run().for_each(x.size(), [=] PROTONCE_HOST_DEVICE(index_t i) {
-            const double scaled = a * static_cast<double>(from[i]);
-            to[i] = static_cast<T>(b == 0 ? scaled : add_product(scaled, b, static_cast<double>(to[i])));
-        });
+        run().for_each(x.size(), [=] PROTONCE_HOST_DEVICE(index_t i) { to[i] = weighted_sum(a, from[i], b, to[i]); });
     }
     void mean_rows(matrix_view<const double, space> sum, vector_view<const double, space> count,
                    matrix_view<T, space> mean) {

@@ -73,21 +73,6 @@ PROTONCE_HOST_DEVICE T multiply_add(T a, T b, T c) {
 #endif
 }
 
-/// How many of [0, n) come before the rest: `is_before` is true for all of them and false from there on.
-template <class F>
-PROTONCE_HOST_DEVICE index_t count_before(index_t n, const F& is_before) {
-    index_t low = 0;
-    for (index_t high = n; low < high;) {
-        const index_t middle = low + (high - low) / 2;
-        if (is_before(middle)) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 /// n elements in blocks of one after the other, about as many blocks as a block has elements; the same for the same n everywhere.
 struct blocks {
     index_t elements;
