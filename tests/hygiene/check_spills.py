@@ -26,6 +26,8 @@ DEMANDS = {
     "avx512::nearest_in_panels<float>": 2,
     "avx512::scan_panels<float>": 2,
     "avx512::scan_codes": 2,
+    "avx512::rows_reaching<1>": 2,
+    "avx512::rows_reaching<2>": 2,
     "avx512::tile_product<double>": 3,
     "avx512::nearest_in_panels<double>": 3,
 }

@@ -14,6 +14,7 @@
 #include <protonce/core/backend.hpp>
 #include <protonce/core/parallel.hpp>
 
+#include <array>
 #include <cmath>
 #include <memory_resource>
 #include <span>
@@ -231,16 +232,29 @@ public:
     void candidate_potential(row_index& index, matrix_view<const T> candidates, vector_view<const T> weight,
                              vector_view<const double> least, vector_view<double> potential) {
         workspace<host>::scope scope(scratch_);
-        auto part = scope.matrix<double>(index.tasks(), candidates.rows());
+        const index_t lanes = detail::cpu::round_up(candidates.rows(), detail::cpu::candidate_lanes);
+        auto part = scope.matrix<double>(index.tasks(), lanes);
         for (index_t task = 0; task < part.rows(); ++task) {
             fill(part.row(task), 0.0);
         }
-        index.squared_distances(candidates, least, [&](index_t task, index_t i, const double* distance) {
-            const double w = weight.empty() ? 1.0 : static_cast<double>(weight[i]);
-            double* sum = part.row(task).data();
-            for (index_t l = 0; l < candidates.rows(); ++l) {
-                sum[l] += w * (distance != nullptr && nearer(distance[l], least[i]) ? distance[l] : least[i]);
+        using run = typename detail::cpu::candidate_distances<T, Threads>::run;
+        index.squared_distances(candidates, least, [&](const run& rows) {
+            const double* value = least.data() + rows.origin;
+            std::array<double, detail::cpu::task_rows> weighted;
+            if (!weight.empty()) {
+                for (index_t i = rows.first; i < rows.last; ++i) {
+                    weighted[i - rows.origin] = static_cast<double>(weight[i]) * least[i];
+                }
+                for (index_t n = 0; n < rows.count; ++n) {
+                    for (index_t l = 0; l < candidates.rows(); ++l) {
+                        rows.distance(n, l) *= static_cast<double>(weight[rows.origin + rows.close[n]]);
+                    }
+                }
+                value = weighted.data();
             }
+            nearest_kernel_.add_distances(value, rows.first - rows.origin, rows.last - rows.origin, rows.close,
+                                          rows.count, rows.distance.data(), rows.distance.stride(), lanes,
+                                          part.row(rows.task).data());
         });
         fill(potential, 0.0);
         for (index_t task = 0; task < part.rows(); ++task) {
@@ -289,7 +303,6 @@ private:
         return sum;
     }
     /// NaN wins: what came in as NaN goes out as NaN.
-    static bool nearer(double distance, double least) { return distance < least || distance != distance; }
     static double norm(vector_view<const T> a) { return std::sqrt(dot(a, a)); }
 
     std::pmr::memory_resource* memory_;

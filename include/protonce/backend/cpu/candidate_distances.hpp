@@ -2,6 +2,8 @@
 #pragma once
 #include <protonce/backend/cpu/pruned_search.hpp>
 
+#include <numeric>
+
 namespace protonce::inline v0::detail::cpu {
 
 /// Distances of all rows to a few candidates, for greedy k-means++: by one chain of multiply-adds of differences, so that equal rows
@@ -17,55 +19,43 @@ public:
                         const row_codes<T, Threads>* codes)
         : scratch_(scratch), team_(team), kernel_(kernel), nearest_(nearest), rows_(rows), codes_(codes) {}
 
-    /// visit(task, row, squared distances to the candidates, or null) for each row of a task in order, tasks in parallel; in units of the
-    /// data, not negative. Null: none of them is below least_i.
-    template <class Visit>
-    void visit(matrix_view<const T> candidates, vector_view<const double> least, const Visit& visit,
-               kept_distances<T>* keep) const {
-        // Erased some rows at a time, so that what finds the distances is compiled once.
-        visit_all(candidates, least,
-                  {&visit,
-                   [](const void* data, index_t task, const run& rows) {
-                       const Visit& each = *static_cast<const Visit*>(data);
-                       index_t next = rows.first;
-                       for (index_t r = 0; r < rows.count; ++r) {
-                           for (; next < rows.origin + rows.close[r]; ++next) {
-                               each(task, next, static_cast<const double*>(nullptr));
-                           }
-                           each(task, next, static_cast<const double*>(rows.distance.row(r).data()));
-                           ++next;
-                       }
-                       for (; next < rows.last; ++next) {
-                           each(task, next, static_cast<const double*>(nullptr));
-                       }
-                   }},
-                  keep);
-    }
-
-private:
-    /// Rows [first, last) in a row; those with distances are origin + close_r.
+    /// Rows [first, last) of a task. Rows origin + close_n have their own row of `distance`: by candidate the squared distance in units of
+    /// the data, or least_i if that is smaller; NaN stays. No candidate is nearer than least_i to the others.
     struct run {
+        index_t task;
         index_t first;
         index_t last;
         index_t origin;
         const std::int32_t* close;
         index_t count;
-        matrix_view<const double> distance; // (count, candidates)
+        matrix_view<double> distance; // (count, candidates and more)
     };
+
+    /// visit(run) for all rows, those of a task in order, tasks in parallel.
+    template <class Visit>
+    void visit(matrix_view<const T> candidates, vector_view<const double> least, const Visit& visit,
+               kept_distances<T>* keep) const {
+        // Erased some rows at a time, so that what finds the distances is compiled once.
+        visit_all(candidates, least,
+                  {&visit, [](const void* data, const run& rows) { (*static_cast<const Visit*>(data))(rows); }}, keep);
+    }
+
+private:
     struct visitor {
         const void* data;
-        void (*call)(const void* data, index_t task, const run& rows);
+        void (*call)(const void* data, const run& rows);
     };
 
     void visit_all(matrix_view<const T> candidates, vector_view<const double> least, visitor visit,
                    kept_distances<T>* keep) const {
         if (keep != nullptr) {
-            keep->begin(candidates, least);
+            keep->begin(candidates);
             keep = keep->keeps_nothing() ? nullptr : keep;
         }
         const index_t C = rows_.cols();
         const index_t N = rows_.rows();
         const index_t panels = ceil_div(candidates.rows(), W);
+        const index_t lanes = round_up(candidates.rows(), candidate_lanes);
         workspace<host>::scope scope(scratch_);
         auto centred = scope.matrix<T>(candidates.rows(), C);
         auto order = scope.vector<std::int32_t>(panels * W);
@@ -92,9 +82,9 @@ private:
                 packed.data() + panel * C * W);
         }
         const bool is_coded = codes_ != nullptr && codes_->is_coded();
-        typename row_codes<T, Threads>::packed with{};
+        code_panels with{};
         if (is_coded) {
-            with = codes_->pack(scope, team_, centred, order, std::sqrt(largest2) * (1 + 1e-12));
+            with = pack_codes(scope, centred, half_norm, std::sqrt(largest2) * (1 + 1e-12));
         }
         const double scale2 = static_cast<double>(rows_.scale()) * static_cast<double>(rows_.scale());
         const int workers = team_.workers();
@@ -106,59 +96,65 @@ private:
             w.close = scope.vector<std::int32_t>(task_rows);
             w.distance = scope.matrix<double>(most_tile_rows, panels * W);
             if (is_coded) {
-                w.list = scope.vector<std::int32_t>(task_rows);
                 w.offset = scope.vector<std::int32_t>(task_rows);
                 w.threshold = scope.vector<T>(task_rows);
-                w.factor = scope.vector<T>(task_rows);
-                w.top = scope.vector<T>(task_rows + 2 * W);
-                w.score = scope.vector<T>(most_tile_rows * panels * W);
-                w.found = scope.vector<candidate<T>>(task_rows * panels * W);
+                w.factor = scope.vector<float>(task_rows);
+                std::fill(w.offset.begin(), w.offset.end(), 0);
+                std::fill(w.threshold.begin(), w.threshold.end(), T(0));
+                std::fill(w.factor.begin(), w.factor.end(), 0.0F);
             }
         }
         team_.for_each(ceil_div(N, task_rows), workers, [&](index_t task, int number) {
             worker& w = bench[number];
             const index_t first = task * task_rows;
             const index_t count = (std::min)(N - first, task_rows);
+            const double* own_least = least.data() + first;
             index_t close = count;
             if (is_coded) {
-                close = rows_that_may_be_nearer(first, count, panels, half_norm, with, least, scale2, w);
+                close = rows_that_may_be_nearer(first, count, with, own_least, scale2, w);
             } else {
-                for (index_t r = 0; r < count; ++r) {
-                    w.close[r] = static_cast<std::int32_t>(r);
-                }
+                std::iota(w.close.data(), w.close.data() + count, 0);
             }
             if (keep != nullptr) {
-                keep->set_count(task, close);
+                keep->begin_task(task, close, own_least, count);
             }
             index_t next = 0; // row to be visited
             for (index_t n = 0; n < close; n += kernel_.rows) {
                 const index_t some = (std::min<index_t>)(kernel_.rows, close - n);
-                compute(first, w.close.data() + n, some, packed, panels, 1 / scale2, w);
-                for (index_t r = 0; r < some && keep != nullptr; ++r) {
-                    T* to = keep->put(task, n + r, w.close[n + r]);
-                    for (index_t l = 0; l < candidates.rows(); ++l) {
-                        to[l] = w.tile[l / W * most_tile_rows * W + r * W + l % W];
+                const std::int32_t* list = w.close.data() + n;
+                compute(first, list, some, packed, panels, w);
+                for (index_t r = 0; r < some; ++r) {
+                    for (index_t panel = 0; panel < panels; ++panel) {
+                        nearest_.smaller_distances(w.tile.data() + (panel * most_tile_rows + r) * W, 1 / scale2,
+                                                   own_least[list[r]], (std::min<index_t>)(W, lanes - panel * W),
+                                                   w.distance.row(r).data() + panel * W);
+                    }
+                    if (keep != nullptr) {
+                        T* to = keep->put(task, n + r, list[r]);
+                        for (index_t l = 0; l < candidates.rows(); ++l) {
+                            to[l] = w.tile[l / W * most_tile_rows * W + r * W + l % W];
+                        }
                     }
                 }
-                const index_t last = w.close[n + some - 1] + 1;
-                visit.call(visit.data, task, {first + next, first + last, first, w.close.data() + n, some, w.distance});
+                const index_t last = list[some - 1] + 1;
+                visit.call(visit.data, {task, first + next, first + last, first, list, some, w.distance});
                 next = last;
             }
-            visit.call(visit.data, task, {first + next, first + count, first, nullptr, 0, w.distance});
+            visit.call(visit.data, {task, first + next, first + count, first, nullptr, 0, w.distance});
         });
     }
 
     struct worker {
         matrix_view<T> rows;
-        vector_view<T> tile, threshold, factor, top, score;
-        vector_view<std::int32_t> close, list, offset;
-        vector_view<candidate<T>> found;
+        vector_view<T> tile, threshold;
+        vector_view<float> factor;
+        vector_view<std::int32_t> close, offset;
         matrix_view<double> distance;
     };
 
-    // Distances of listed rows, as many as a kernel takes.
+    // Distances of listed rows, as many as a kernel takes, in units of the centred rows.
     void compute(index_t first, const std::int32_t* list, index_t count, vector_view<const T> packed, index_t panels,
-                 double unscale, worker& w) const {
+                 worker& w) const {
         for (index_t r = 0; r < count; ++r) {
             rows_.get(first + list[r], w.rows.row(r).data());
         }
@@ -166,60 +162,63 @@ private:
         for (index_t panel = 0; panel < panels; ++panel) {
             kernel_.tile_squared_distance(tile.at, packed.data() + panel * rows_.cols() * W, rows_.cols(),
                                           w.tile.data() + panel * most_tile_rows * W);
-            for (index_t r = 0; r < count; ++r) {
-                for (index_t l = 0; l < W; ++l) {
-                    w.distance(r, panel * W + l) =
-                        static_cast<double>(w.tile[(panel * most_tile_rows + r) * W + l]) * unscale;
+        }
+    }
+
+    /// Codes of the candidates as rows_reaching() reads them.
+    struct code_panels {
+        typename row_codes<T, Threads>::packed codes{};
+        vector_view<std::uint8_t> panels{};
+        vector_view<float> half_norm{};
+        int split = 1; // lanes of a candidate
+        index_t num_panels = 0;
+        index_t steps = 0;
+    };
+    code_panels pack_codes(workspace<host>::scope& scope, matrix_view<const T> centred, vector_view<const T> half_norm,
+                           double largest_norm) const {
+        code_panels out{.codes = codes_->pack(scope, team_, centred, {}, largest_norm)};
+        const index_t K = centred.rows();
+        out.split = K <= W / 2 ? 2 : 1;
+        out.num_panels = ceil_div(K * out.split, W);
+        out.steps = ceil_div(codes_->depth(), out.split);
+        out.panels = scope.vector<std::uint8_t>(out.num_panels * out.steps * W * 4);
+        out.half_norm = scope.vector<float>(out.num_panels * W);
+        std::uint8_t* to = out.panels.data();
+        for (index_t panel = 0; panel < out.num_panels; ++panel) {
+            for (index_t step = 0; step < out.steps; ++step) {
+                for (index_t lane = panel * W; lane < (panel + 1) * W; ++lane, to += 4) {
+                    if (const index_t l = lane / out.split; l < K) {
+                        std::copy_n(out.codes.code.row(l).data() + (step * out.split + lane % out.split) * 4, 4, to);
+                    } else {
+                        std::fill(to, to + 4, std::uint8_t{128});
+                    }
                 }
             }
         }
+        for (index_t lane = 0; lane < out.half_norm.size(); ++lane) {
+            out.half_norm[lane] = static_cast<float>(half_norm[(std::min)(lane / out.split, half_norm.size() - 1)]);
+        }
+        return out;
     }
 
-    // Rows with a candidate whose distance, as compute() rounds it, may be below least_i: others have
-    // ||x||^2 - 2 (x.c - ||c||^2 / 2) (1 - rounding) >= least_i.
-    index_t rows_that_may_be_nearer(index_t first, index_t count, index_t panels, vector_view<const T> half_norm,
-                                    const typename row_codes<T, Threads>::packed& with, vector_view<const double> least,
+    // Rows with a candidate whose distance, as compute() rounds it, may be below least_i.
+    index_t rows_that_may_be_nearer(index_t first, index_t count, const code_panels& with, const double* least,
                                     double scale2, worker& w) const {
-        const double rounding = 1 + 4 * chain_rounding<T>(rows_.cols() + 8);
-        const double largest = with.largest_norm;
-        bool is_number = true;
-        for (index_t r = 0; r < count; ++r) {
-            const index_t i = first + r;
-            w.close[r] = static_cast<std::int32_t>(r);
-            is_number = is_number && check::is_finite(codes_->norm(i));
-            const double norm = static_cast<double>(codes_->norm(i));
-            const double size = norm * norm + norm * largest + largest * largest;
-            const double loose = codes_->slack(i, with) + chain_rounding<T>(32) * size + 1e-30;
-            const double reach = (codes_->low_norm2(i) - least[i] * scale2 * rounding) / 2 - loose;
-            const double lowest = static_cast<double>(std::numeric_limits<T>::lowest());
-            w.threshold[r] = static_cast<T>(reach > lowest ? reach - std::abs(reach) * 2 * eps : lowest);
-            w.list[r] = static_cast<std::int32_t>(r);
+        if constexpr (sizeof(T) == 4) {
+            code_search job{.count = count,
+                            .panels = with.panels.data(),
+                            .num_panels = with.num_panels,
+                            .steps = with.steps,
+                            .half_norm = with.half_norm.data()};
+            codes_->prepare(job,
+                            {.rounding = scale2 * (1 + 4 * chain_rounding<T>(rows_.cols() + 8)),
+                             .loose = chain_rounding<T>(32)},
+                            first, with.codes, least, w.factor.data(), w.offset.data(), w.threshold.data());
+            return nearest_.rows_reaching[with.split - 1](job, w.close.data());
+        } else {
+            return count; // there are no codes
         }
-        if (!is_number) {
-            return count; // what is no number comes out as none
-        }
-        panel_scan<T> job{};
-        job.list = w.list.data();
-        job.count = count;
-        job.num_panels = panels;
-        job.half_norm = half_norm.data();
-        job.threshold = w.threshold.data();
-        job.top = w.top.data();
-        job.found = w.found.data();
-        job.score = w.score.data();
-        job.code_panels = with.panels.data();
-        codes_->prepare(job, first, count, with, w.factor.data(), w.offset.data());
-        const index_t found = nearest_.scan_codes(job);
-        index_t close = 0;
-        for (index_t n = 0; n < found; ++n) {
-            if (close == 0 || w.close[close - 1] != w.found[n].row) {
-                w.close[close++] = w.found[n].row;
-            }
-        }
-        return close;
     }
-
-    static constexpr double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
 
     workspace<host>& scratch_;
     const thread_team<Threads>& team_;

@@ -25,32 +25,38 @@ public:
         return rows * (most * static_cast<index_t>(sizeof(T)) + static_cast<index_t>(sizeof(double) + 4));
     }
 
-    /// Begins anew: distances that are not below `least` may be left out.
-    void begin(matrix_view<const T> candidates, vector_view<const double> least) {
+    /// Begins anew.
+    void begin(matrix_view<const T> candidates) {
         count_ = candidates.rows() <= candidates_.rows() ? candidates.rows() : 0;
         for (index_t l = 0; l < count_; ++l) {
             std::copy(candidates.row(l).begin(), candidates.row(l).end(), candidates_.row(l).begin());
         }
-        if (count_ > 0) {
-            std::copy(least.begin(), least.end(), least_.begin());
-        }
     }
     bool keeps_nothing() const { return count_ == 0; }
-    void set_count(index_t task, index_t rows) { counts_[task] = rows; }
+    /// The task keeps distances of that many of its rows; the others are no nearer to any candidate than `least`.
+    void begin_task(index_t task, index_t kept, const double* least, index_t rows) {
+        counts_[task] = kept;
+        std::copy(least, least + rows, least_.begin() + task * task_rows);
+    }
     /// The n-th row of a task, counted within it, and its distances.
     T* put(index_t task, index_t n, std::int32_t row) {
         row_[task * task_rows + n] = row;
         return distance_.row(task * task_rows + n).data();
     }
 
-    /// Which of the candidates that is, to the last bit; -1 for none, or if `least` has changed since.
-    index_t find(matrix_view<const T> candidate, vector_view<const double> least) const {
+    /// Which of the candidates that is, to the last bit; -1 for none.
+    index_t find(matrix_view<const T> candidate) const {
         for (index_t l = 0; l < count_; ++l) {
             if (std::equal(candidate.row(0).begin(), candidate.row(0).end(), candidates_.row(l).begin())) {
-                return std::equal(least.begin(), least.end(), least_.begin()) ? l : index_t{-1};
+                return l;
             }
         }
         return -1;
+    }
+    /// Are the task's distances still good for rows whose `least` this is?
+    bool holds(index_t task, const double* least) const {
+        const index_t first = task * task_rows;
+        return std::equal(least, least + (std::min)(task_rows, least_.size() - first), least_.begin() + first);
     }
     /// visit(row within the task, distance) for candidate l.
     template <class Visit>

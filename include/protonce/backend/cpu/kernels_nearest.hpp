@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/backend/cpu/kernels.hpp>
+#include <protonce/backend/cpu/kernels_candidates.hpp>
 
 #include <cstdint>
 #include <limits>
@@ -64,9 +65,19 @@ struct nearest_kernels {
                            std::int32_t* list);
     void (*lower_distances)(const T* base, const T* score, index_t count, T* out);
     double (*squared_norm)(const T* x, index_t cols);
+
+    // With a few candidates. rows_reaching: one or two lanes a candidate; null where the processor has no such instructions.
+    index_t (*rows_reaching[2])(const code_search& job, std::int32_t* close);
+    void (*thresholds)(const threshold_terms& with, const T* norm, const float* error, const double* least,
+                       index_t count, T* threshold);
+    void (*smaller_distances)(const T* tile, double unscale, double least, index_t lanes, double* out);
+    void (*add_distances)(const double* least, index_t first, index_t last, const std::int32_t* close, index_t count,
+                          const double* distance, index_t stride, index_t lanes, double* sum);
 };
 
 #define PROTONCE_KERNEL_FILE <protonce/backend/cpu/kernels_nearest.inl>
+#include <protonce/backend/cpu/each_instruction_set.inl>
+#define PROTONCE_KERNEL_FILE <protonce/backend/cpu/kernels_candidates.inl>
 #include <protonce/backend/cpu/each_instruction_set.inl>
 #define PROTONCE_KERNEL_FILE <protonce/backend/cpu/kernels_scan.inl>
 #include <protonce/backend/cpu/each_instruction_set.inl>
@@ -82,6 +93,8 @@ nearest_kernels<T> kernels_for_nearest(instruction_set wanted) {
             if (use == instruction_set::avx512_vnni) {
                 out.scan_codes = &avx512::scan_codes;
                 out.code_dot = &avx512::code_dot;
+                out.rows_reaching[0] = &avx512::rows_reaching<1>;
+                out.rows_reaching[1] = &avx512::rows_reaching<2>;
             }
         }
         return out;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Included by kernels_nearest.hpp once for each instruction set, behind kernels_nearest.inl; see kernels.inl for the rules of such a
+// Included by kernels_nearest.hpp once for each instruction set, behind the other two; see kernels.inl for the rules of such a
 // file.
 
 /// Lanes with bit `S` clear: the larger of a's lanes j and j ^ S; with the bit set: of b's.
@@ -305,6 +305,7 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) code_facts encode(const float* 
 
 template <class T>
 nearest_kernels<T> nearest_table() {
-    return {&scan_panels<T>,  nullptr,         nullptr,         &encode<T>,          &dots<T>,        &chain<T>,
-            &least_bounds<T>, &best_groups<T>, &rows_within<T>, &lower_distances<T>, &squared_norm<T>};
+    return {&scan_panels<T>,  nullptr,         nullptr,         &encode<T>,          &dots<T>,         &chain<T>,
+            &least_bounds<T>, &best_groups<T>, &rows_within<T>, &lower_distances<T>, &squared_norm<T>, {nullptr, nullptr},
+            &thresholds<T>, &smaller_distances<T>, &add_distances<T>};
 }

@@ -19,14 +19,20 @@ public:
     /// `budget`: most bytes to take, for norms and codes.
     row_codes(workspace<host>& memory, workspace<host>& scratch, const thread_team<Threads>& team,
               const nearest_kernels<T>& nearest, const centred_rows<T, Threads>& rows, index_t budget)
-        : scope_(memory), nearest_(nearest), cols_(rows.cols()), norm_(scope_.template vector<T>(rows.rows())) {
+        : scope_(memory), nearest_(nearest), cols_(rows.cols()),
+          norm_(scope_.template vector<T>(rows.rows() + more_rows)) {
         constexpr double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
         const index_t N = rows.rows();
-        is_coded_ = nearest.scan_codes != nullptr && N * code_bytes() <= budget;
+        is_coded_ = nearest.scan_codes != nullptr && (N + more_rows) * code_bytes() <= budget;
         if (is_coded_) {
-            code_ = scope_.template matrix<std::int8_t>(N, stride());
-            facts_ = scope_.template vector<code_facts>(N);
+            code_ = scope_.template matrix<std::int8_t>(N + more_rows, stride());
+            scale_ = scope_.template vector<float>(N);
+            error_ = scope_.template vector<float>(N + more_rows);
+            sum_ = scope_.template vector<std::int32_t>(N);
+            std::fill(code_.row(N).data(), code_.row(N).data() + more_rows * stride(), std::int8_t{0});
+            std::fill(error_.begin() + N, error_.end(), 0.0F);
         }
+        std::fill(norm_.begin() + N, norm_.end(), T(0));
         workspace<host>::scope scope(scratch);
         const int workers = team.workers();
         auto row = scope.matrix<T>(workers, rows.block_stride());
@@ -36,8 +42,11 @@ public:
                 rows.get(i, x);
                 norm_[i] = static_cast<T>(std::sqrt(nearest_.squared_norm(x, cols_)) * (1 + 2 * eps));
                 if (is_coded_) {
-                    // Nobody reads the codes of a row that is no number.
-                    facts_[i] = check::is_finite(norm_[i]) ? encode(x, 0, code_.row(i)) : code_facts{};
+                    std::fill(x, x + (check::is_finite(norm_[i]) ? 0 : cols_), T(0)); // a row that is no number
+                    const code_facts facts = encode(x, 0, code_.row(i));
+                    scale_[i] = facts.scale;
+                    error_[i] = facts.error;
+                    sum_[i] = facts.sum;
                 }
             }
         });
@@ -49,8 +58,7 @@ public:
     T norm(index_t i) const { return norm_[i]; }
     /// ||x_i||^2, rounded down.
     double low_norm2(index_t i) const {
-        const double low =
-            static_cast<double>(norm_[i]) * (1 - 6 * static_cast<double>(std::numeric_limits<T>::epsilon()));
+        const double low = static_cast<double>(norm_[i]) * low_factor;
         return low * low;
     }
     bool is_coded() const { return is_coded_; }
@@ -104,28 +112,39 @@ public:
 
     /// What a product of codes may be off by for row i, but for rounding.
     double slack(index_t i, const packed& with) const {
-        const double error = static_cast<double>(facts_[i].error);
+        const double error = static_cast<double>(error_[i]);
         return error * with.largest_norm + (static_cast<double>(norm_[i]) + error) * with.error;
     }
     /// Product of row i with vector k, by codes.
     double product(index_t i, index_t k, const packed& with) const {
         const std::int32_t whole =
-            nearest_.code_dot(code_.row(i).data(), with.code.row(k).data(), code_.cols()) - 128 * facts_[i].sum;
-        return static_cast<double>(facts_[i].scale) * static_cast<double>(with.scale) * static_cast<double>(whole);
+            nearest_.code_dot(code_.row(i).data(), with.code.row(k).data(), code_.cols()) - 128 * sum_[i];
+        return static_cast<double>(scale_[i]) * static_cast<double>(with.scale) * static_cast<double>(whole);
     }
 
     /// Rows `first` and following, as scan_codes() reads them; factor and offset are scratch for `count` rows.
     void prepare(panel_scan<T>& job, index_t first, index_t count, const packed& with, T* factor,
                  std::int32_t* offset) const {
-        for (index_t r = 0; r < count; ++r) {
-            factor[r] = static_cast<T>(facts_[first + r].scale * with.scale);
-            offset[r] = -128 * facts_[first + r].sum;
-        }
+        factors(first, count, with, factor, offset);
         job.factor = factor;
         job.offset = offset;
         job.codes = code_.row(first).data();
         job.code_stride = code_.stride();
         job.depth = depth();
+    }
+    /// The same for rows_reaching(): thresholds for distances below `least`, which belong to these rows.
+    void prepare(code_search& job, threshold_terms terms, index_t first, const packed& with, const double* least,
+                 float* factor, std::int32_t* offset, T* threshold) const {
+        factors(first, job.count, with, factor, offset);
+        job.factor = factor;
+        job.offset = offset;
+        job.codes = code_.row(first).data();
+        job.stride = code_.stride();
+        job.threshold = threshold;
+        terms.low = low_factor;
+        terms.largest_norm = with.largest_norm;
+        terms.largest_error = with.error;
+        nearest_.thresholds(terms, norm_.data() + first, error_.data() + first, least, job.count, threshold);
     }
 
     /// Scale and error of some row as it would be coded with its own scale, or with a given one.
@@ -152,6 +171,17 @@ public:
     index_t depth() const { return ceil_div(cols_, 4); }
 
 private:
+    // What kernels may read past the last row.
+    static constexpr index_t more_rows = most_tile_rows;
+    // norm_ times it is no more than the norm.
+    static constexpr double low_factor = 1 - 6 * static_cast<double>(std::numeric_limits<T>::epsilon());
+
+    void factors(index_t first, index_t count, const packed& with, T* factor, std::int32_t* offset) const {
+        for (index_t r = 0; r < count; ++r) {
+            factor[r] = static_cast<T>(scale_[first + r] * with.scale);
+            offset[r] = -128 * sum_[first + r];
+        }
+    }
     index_t code_bytes() const { return stride() + static_cast<index_t>(sizeof(code_facts)); }
 
     typename workspace<host>::scope scope_;
@@ -160,7 +190,8 @@ private:
     bool is_coded_ = false;
     vector_view<T> norm_;
     matrix_view<std::int8_t> code_{};
-    vector_view<code_facts> facts_{};
+    vector_view<float> scale_{}, error_{};
+    vector_view<std::int32_t> sum_{};
 };
 
 } // namespace protonce::inline v0::detail::cpu

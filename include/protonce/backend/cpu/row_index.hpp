@@ -6,6 +6,7 @@
 #include <protonce/core/parallel.hpp>
 #include <protonce/core/workspace.hpp>
 
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -63,25 +64,28 @@ public:
     }
     /// least_i = min(least_i, squared distance of row i to the candidate); what is no number stays none.
     void relax(matrix_view<const T> candidate, vector_view<double> least) {
-        const auto take = [&](index_t i, double distance) {
-            if (distance < least[i] || distance != distance) {
-                least[i] = distance;
-            }
-        };
         const auto* kept = search_.kept();
-        const index_t l = kept != nullptr ? kept->find(candidate, least) : -1;
-        if (l < 0) {
-            squared_distances(candidate, least, [&](index_t, index_t i, const double* distance) {
-                if (distance != nullptr) {
-                    take(i, distance[0]);
+        const index_t l = kept != nullptr ? kept->find(candidate) : -1;
+        std::atomic<bool> is_kept{l >= 0};
+        team_.for_each(l >= 0 ? tasks() : 0, [&](index_t task) {
+            if (!kept->holds(task, least.data() + task * task_rows)) {
+                is_kept.store(false, std::memory_order_relaxed);
+            }
+        });
+        if (!is_kept) {
+            squared_distances(candidate, least, [&](const typename candidate_distances<T, Threads>::run& rows) {
+                for (index_t n = 0; n < rows.count; ++n) {
+                    least[rows.origin + rows.close[n]] = rows.distance(n, 0);
                 }
             });
             return;
         }
         const double unscale = 1 / (static_cast<double>(rows_.scale()) * static_cast<double>(rows_.scale()));
         team_.for_each(tasks(), [&](index_t task) {
-            kept->each(task, l, [&](std::int32_t r, T distance) {
-                take(task * task_rows + r, static_cast<double>(distance) * unscale);
+            kept->each(task, l, [&](std::int32_t r, T kept_distance) {
+                const double distance = static_cast<double>(kept_distance) * unscale;
+                double& to = least[task * task_rows + r];
+                to = distance >= to ? to : distance;
             });
         });
     }
