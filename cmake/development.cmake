@@ -37,7 +37,7 @@ endif()
 # version requests do not match across Eigen 3.4 and 5.
 find_package(Eigen3 CONFIG QUIET)
 
-# Examples and benchmarks are run where they are built.
+# A network computed by Eigen is fast only with these, and runs where it was built. The library itself needs no such flag.
 add_library(protonce_native INTERFACE)
 if(PROTONCE_NATIVE AND NOT CMAKE_CROSSCOMPILING)
     check_cxx_compiler_flag(-march=native PROTONCE_HAS_MARCH_NATIVE)

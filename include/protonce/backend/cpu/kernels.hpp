@@ -27,6 +27,7 @@ struct kernel_table {
     int rows;
     void (*tile_product)(const T* const* a, const T* b, index_t stride_b, index_t depth, T* out, index_t stride_out,
                          bool accumulate);
+    void (*pack_tile)(const T* rows, index_t stride, index_t cols, T* tile);
     void (*nearest_in_panels)(const T* rows, const T* panels, const T* half_norm, index_t depth, index_t first,
                               index_t last, T* best, lane_int<T>* where);
     void (*tile_squared_distance)(const T* const* a, const T* b, index_t depth, T* out);

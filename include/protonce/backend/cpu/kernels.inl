@@ -15,6 +15,17 @@ struct pack {
         __attribute__((vector_size(PROTONCE_KERNEL_BYTES), aligned(sizeof(T)), may_alias));
 };
 
+/// The named lanes of a and b, those of b counted on from the last of a.
+template <int... lane, class V>
+PROTONCE_KERNEL_TARGET __attribute__((always_inline)) inline V shuffle(const V& a, const V& b) {
+#if defined(__clang__)
+    return __builtin_shufflevector(a, b, lane...);
+#else
+    using places = decltype(a == b); // whole numbers as wide as the values
+    return __builtin_shuffle(a, b, places{lane...});
+#endif
+}
+
 // Rows of a tile: as many as leave registers for one row of b and a broadcast value.
 template <class T>
 inline constexpr int rows_of_tile = PROTONCE_KERNEL_BYTES == 16   ? 3
@@ -66,7 +77,46 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) void tile_product(const T* cons
     }
 }
 
-/// For `rows_of_tile` rows, packed as rows[k * rows_of_tile + r], and the centroids of `panels`: score = x.c - ||c||^2 / 2, whose largest belongs to the nearest centroid.
+/// `rows_of_tile` rows as nearest_in_panels() reads them: tile[k * rows_of_tile + r].
+template <class T>
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void pack_tile(const T* rows, index_t stride, index_t cols, T* tile) {
+    constexpr int R = rows_of_tile<T>;
+    index_t k = 0;
+    if constexpr (R % 4 == 0) {
+        typedef T four __attribute__((vector_size(4 * sizeof(T))));
+        typedef T four_in_memory __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
+        for (; k + 4 <= cols; k += 4) {
+#pragma GCC unroll 3
+            for (int r = 0; r < R; r += 4) {
+                const T* from = rows + r * stride + k;
+                const four a = *reinterpret_cast<const four_in_memory*>(from);
+                const four b = *reinterpret_cast<const four_in_memory*>(from + stride);
+                const four c = *reinterpret_cast<const four_in_memory*>(from + 2 * stride);
+                const four d = *reinterpret_cast<const four_in_memory*>(from + 3 * stride);
+                const four ab = shuffle<0, 4, 1, 5>(a, b);
+                const four cd = shuffle<0, 4, 1, 5>(c, d);
+                const four ab_high = shuffle<2, 6, 3, 7>(a, b);
+                const four cd_high = shuffle<2, 6, 3, 7>(c, d);
+                const four out[4] = {shuffle<0, 1, 4, 5>(ab, cd),
+                                     shuffle<2, 3, 6, 7>(ab, cd),
+                                     shuffle<0, 1, 4, 5>(ab_high, cd_high),
+                                     shuffle<2, 3, 6, 7>(ab_high, cd_high)};
+#pragma GCC unroll 4
+                for (int j = 0; j < 4; ++j) {
+                    *reinterpret_cast<four_in_memory*>(tile + (k + j) * R + r) = out[j];
+                }
+            }
+        }
+    }
+    for (; k < cols; ++k) {
+        for (int r = 0; r < R; ++r) {
+            tile[k * R + r] = rows[r * stride + k];
+        }
+    }
+}
+
+/// For `rows_of_tile` rows, packed as rows[k * rows_of_tile + r], and the centroids of `panels`: score = x.c - ||c||^2 / 2,
+/// whose largest belongs to the nearest centroid.
 /// best[r][w], where[r][w]: largest score so far in lane w and the panel that has it; earlier panels win among equals.
 template <class T>
 PROTONCE_KERNEL_TARGET __attribute__((noinline)) void
@@ -183,5 +233,6 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) double squared_distance(const T
 /// The functions above, behind pointers.
 template <class T>
 kernel_table<T> table() {
-    return {rows_of_tile<T>, &tile_product<T>, &nearest_in_panels<T>, &tile_squared_distance<T>, &squared_distance<T>};
+    return {rows_of_tile<T>,       &tile_product<T>,          &pack_tile<T>,
+            &nearest_in_panels<T>, &tile_squared_distance<T>, &squared_distance<T>};
 }

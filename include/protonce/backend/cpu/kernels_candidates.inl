@@ -147,17 +147,8 @@ __attribute__((target("avx512f,avx512vnni,avx2,fma"), noinline)) index_t rows_re
                 I whole = sum[r];
                 if constexpr (split == 2) {
                     // Sums of neighbouring lanes: of this row to even lanes, of the next one to odd lanes.
-#if defined(__clang__)
-                    whole = __builtin_shufflevector(sum[r], sum[r + 1], 0, 17, 2, 19, 4, 21, 6, 23, 8, 25, 10, 27, 12,
-                                                    29, 14, 31) +
-                            __builtin_shufflevector(sum[r], sum[r + 1], 1, 16, 3, 18, 5, 20, 7, 22, 9, 24, 11, 26, 13,
-                                                    28, 15, 30);
-#else
-                    whole = __builtin_shuffle(sum[r], sum[r + 1],
-                                              I{0, 17, 2, 19, 4, 21, 6, 23, 8, 25, 10, 27, 12, 29, 14, 31}) +
-                            __builtin_shuffle(sum[r], sum[r + 1],
-                                              I{1, 16, 3, 18, 5, 20, 7, 22, 9, 24, 11, 26, 13, 28, 15, 30});
-#endif
+                    whole = shuffle<0, 17, 2, 19, 4, 21, 6, 23, 8, 25, 10, 27, 12, 29, 14, 31>(sum[r], sum[r + 1]) +
+                            shuffle<1, 16, 3, 18, 5, 20, 7, 22, 9, 24, 11, 26, 13, 28, 15, 30>(sum[r], sum[r + 1]);
                 }
                 whole += reinterpret_cast<I>(facts_of(job.offset + first + r));
                 const V score =

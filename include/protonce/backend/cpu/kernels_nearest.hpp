@@ -53,6 +53,7 @@ struct code_facts {
 
 template <class T>
 struct nearest_kernels {
+    void (*best_of_lanes)(const T* best, const lane_int<T>* where, index_t count, label_t* label);
     index_t (*scan_panels)(const panel_scan<T>& job);
     index_t (*scan_codes)(const panel_scan<T>& job); // both null where the processor has no such instructions
     std::int32_t (*code_dot)(const std::int8_t* x, const std::uint8_t* c, index_t bytes);

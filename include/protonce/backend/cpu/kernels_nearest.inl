@@ -44,18 +44,10 @@ PROTONCE_KERNEL_TARGET __attribute__((always_inline)) inline void spread_largest
     using V = typename pack<T>::type;
 #pragma GCC unroll 4
     for (int width = pack<T>::lanes / 2; width > 0; width /= 2) {
-#if defined(__clang__)
-        const V other = width == 8   ? V(__builtin_shufflevector(v, v, (L ^ 8) % pack<T>::lanes...))
-                        : width == 4 ? V(__builtin_shufflevector(v, v, (L ^ 4) % pack<T>::lanes...))
-                        : width == 2 ? V(__builtin_shufflevector(v, v, (L ^ 2) % pack<T>::lanes...))
-                                     : V(__builtin_shufflevector(v, v, (L ^ 1)...));
-#else
-        using I = typename pack<T>::integer;
-        const V other = width == 8   ? __builtin_shuffle(v, I{(L ^ 8)...})
-                        : width == 4 ? __builtin_shuffle(v, I{(L ^ 4)...})
-                        : width == 2 ? __builtin_shuffle(v, I{(L ^ 2)...})
-                                     : __builtin_shuffle(v, I{(L ^ 1)...});
-#endif
+        const V other = width == 8   ? V(shuffle<(L ^ 8) % pack<T>::lanes...>(v, v))
+                        : width == 4 ? V(shuffle<(L ^ 4) % pack<T>::lanes...>(v, v))
+                        : width == 2 ? V(shuffle<(L ^ 2) % pack<T>::lanes...>(v, v))
+                                     : V(shuffle<(L ^ 1)...>(v, v));
         v = v > other ? v : other;
     }
 }
@@ -65,27 +57,46 @@ template <class T, int... L>
 PROTONCE_KERNEL_TARGET __attribute__((always_inline)) inline void add_lanes(typename pack<T>::type& v,
                                                                             std::integer_sequence<int, L...>) {
     constexpr int n = pack<T>::lanes;
-#if defined(__clang__)
     if constexpr (n > 8) {
-        v += __builtin_shufflevector(v, v, (L ^ 8) % n...);
+        v += shuffle<(L ^ 8) % n...>(v, v);
     }
     if constexpr (n > 4) {
-        v += __builtin_shufflevector(v, v, (L ^ 4) % n...);
+        v += shuffle<(L ^ 4) % n...>(v, v);
     }
     if constexpr (n > 2) {
-        v += __builtin_shufflevector(v, v, (L ^ 2) % n...);
+        v += shuffle<(L ^ 2) % n...>(v, v);
     }
-    v += __builtin_shufflevector(v, v, (L ^ 1)...);
-#else
-    using I = typename pack<T>::integer;
+    v += shuffle<(L ^ 1)...>(v, v);
+}
+
+/// Labels from what nearest_in_panels() found in each lane of a row: the lowest centroid of the largest score.
+template <class T>
+PROTONCE_KERNEL_TARGET __attribute__((noinline)) void best_of_lanes(const T* best, const lane_int<T>* where,
+                                                                    index_t count, label_t* label) {
+    using P = pack<T>;
+    using V = typename P::type;
+    constexpr int W = panel_width<T>;
+    for (index_t r = 0; r < count; ++r, best += W, where += W) {
+        V most = *reinterpret_cast<const typename P::memory*>(best);
 #pragma GCC unroll 4
-    for (int width = n / 2; width > 0; width /= 2) {
-        v += width == 8   ? __builtin_shuffle(v, I{(L ^ 8)...})
-             : width == 4 ? __builtin_shuffle(v, I{(L ^ 4)...})
-             : width == 2 ? __builtin_shuffle(v, I{(L ^ 2)...})
-                          : __builtin_shuffle(v, I{(L ^ 1)...});
+        for (int v = P::lanes; v < W; v += P::lanes) {
+            const V next = *reinterpret_cast<const typename P::memory*>(best + v);
+            most = next > most ? next : most;
+        }
+        spread_largest<T>(most, std::make_integer_sequence<int, P::lanes>{});
+        unsigned equal = 0;
+#pragma GCC unroll 4
+        for (int v = 0; v < W; v += P::lanes) {
+            equal |= lane_mask<T>(V(*reinterpret_cast<const typename P::memory*>(best + v)) == most) << v;
+        }
+        index_t lowest = (std::numeric_limits<index_t>::max)();
+        for (; equal != 0; equal &= equal - 1) {
+            const int l = __builtin_ctz(equal);
+            const index_t k = static_cast<index_t>(where[l]) * W + l;
+            lowest = k < lowest ? k : lowest;
+        }
+        label[r] = static_cast<label_t>(lowest);
     }
-#endif
 }
 
 /// out_n = x_n.c_n for a few pairs, in any order of summation.

@@ -8,14 +8,8 @@ PROTONCE_KERNEL_TARGET __attribute__((always_inline)) inline void
 fold_two(typename pack<T>::type& a, const typename pack<T>::type& b, std::integer_sequence<int, L...>) {
     using V = typename pack<T>::type;
     constexpr int n = pack<T>::lanes;
-#if defined(__clang__)
-    const V same = __builtin_shufflevector(a, b, ((L & S) != 0 ? n + L : L)...);
-    const V other = __builtin_shufflevector(a, b, ((L & S) != 0 ? n + (L ^ S) : (L ^ S))...);
-#else
-    using I = typename pack<T>::integer;
-    const V same = __builtin_shuffle(a, b, I{((L & S) != 0 ? n + L : L)...});
-    const V other = __builtin_shuffle(a, b, I{((L & S) != 0 ? n + (L ^ S) : (L ^ S))...});
-#endif
+    const V same = shuffle<((L & S) != 0 ? n + L : L)...>(a, b);
+    const V other = shuffle<((L & S) != 0 ? n + (L ^ S) : (L ^ S))...>(a, b);
     a = same > other ? same : other;
 }
 
@@ -142,18 +136,10 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) index_t scan_panels(const panel
 #if PROTONCE_KERNEL_BYTES == 64
 /// Every lane of v becomes the sum of them.
 PROTONCE_KERNEL_TARGET __attribute__((always_inline)) inline void add_integer_lanes(pack<float>::integer& v) {
-#if defined(__clang__)
-    v += __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-    v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
-    v += __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
-    v += __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
-#else
-    using I = pack<float>::integer;
-    v += __builtin_shuffle(v, I{8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7});
-    v += __builtin_shuffle(v, I{4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11});
-    v += __builtin_shuffle(v, I{2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13});
-    v += __builtin_shuffle(v, I{1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14});
-#endif
+    v += shuffle<8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7>(v, v);
+    v += shuffle<4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11>(v, v);
+    v += shuffle<2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13>(v, v);
+    v += shuffle<1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14>(v, v);
 }
 
 /// As scan_panels() for codes: factor * (row.centroid) - half_norm, the product in whole numbers, exact. Four multiply-adds a lane and
@@ -305,7 +291,10 @@ PROTONCE_KERNEL_TARGET __attribute__((noinline)) code_facts encode(const float* 
 
 template <class T>
 nearest_kernels<T> nearest_table() {
-    return {&scan_panels<T>,  nullptr,         nullptr,         &encode<T>,          &dots<T>,         &chain<T>,
-            &least_bounds<T>, &best_groups<T>, &rows_within<T>, &lower_distances<T>, &squared_norm<T>, {nullptr, nullptr},
-            &thresholds<T>, &smaller_distances<T>, &add_distances<T>};
+    return {&best_of_lanes<T>, &scan_panels<T>,     nullptr,
+            nullptr,           &encode<T>,          &dots<T>,
+            &chain<T>,         &least_bounds<T>,    &best_groups<T>,
+            &rows_within<T>,   &lower_distances<T>, &squared_norm<T>,
+            {nullptr, nullptr}, &thresholds<T>,     &smaller_distances<T>,
+            &add_distances<T>};
 }

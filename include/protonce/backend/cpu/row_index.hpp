@@ -126,13 +126,11 @@ private:
                                               (std::min)(panels, panel + step), top + r * W, at + r * W);
                 }
             }
-            for (index_t r = 0; r < count; ++r) {
-                assignment[first + r] = best_lane(top + r * W, at + r * W);
-            }
+            nearest_.best_of_lanes(top, at, count, assignment.data() + first);
         });
     }
 
-    /// Centred rows, as many side by side as a kernel takes: value c of row r of a tile at c * kernel rows + r.
+    /// Centred rows in tiles, as many side by side as a kernel takes.
     void pack_tiles(index_t first, index_t count, matrix_view<T> rows, T* tile) const {
         const index_t C = rows_.cols();
         const index_t R = kernel_.rows;
@@ -140,11 +138,8 @@ private:
             for (index_t r = 0; r < R; ++r) {
                 rows_.get(first + (std::min)(r0 + r, count - 1), rows.row(r).data());
             }
-            for (index_t c = 0; c < C; ++c) {
-                for (index_t r = 0; r < R; ++r) {
-                    *tile++ = rows(r, c);
-                }
-            }
+            kernel_.pack_tile(rows.data(), rows.stride(), C, tile);
+            tile += R * C;
         }
     }
 
@@ -192,20 +187,6 @@ private:
                 },
                 packed.data() + panel * C * W);
         });
-    }
-
-    static label_t best_lane(const T* top, const lane_int<T>* at) {
-        constexpr int W = panel_width<T>;
-        index_t label = static_cast<index_t>(at[0]) * W;
-        T score = top[0];
-        for (int w = 1; w < W; ++w) {
-            const index_t candidate = static_cast<index_t>(at[w]) * W + w;
-            if (top[w] > score || (top[w] == score && candidate < label)) {
-                score = top[w];
-                label = candidate;
-            }
-        }
-        return static_cast<label_t>(label);
     }
 
     typename workspace<host>::scope scope_;

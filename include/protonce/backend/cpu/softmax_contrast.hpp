@@ -57,7 +57,7 @@ private:
     // Rows of one task of pass 1, and the most tasks that slices make of them: enough for any number of threads, few enough that
     // the partial gradients stay small.
     static constexpr index_t row_block = 256; // whole panels
-    static constexpr index_t most_tasks = 32;
+    static constexpr index_t most_tasks = 28;
     static constexpr index_t least_slice = 1024;
 
     bool takes_part(index_t i) const { return in_.own.empty() || in_.own[i] >= 0; }
