@@ -130,8 +130,8 @@ def main(given):
     except process.Failed as failure:
         print(f"bench/peers: {failure}", file=sys.stderr)
         return 1
+    command = " ".join(["bench/peers/run.sh", *(shlex.quote(word) for word in given)])
     results = {
-        "command": " ".join(["bench/peers/run.sh", *(shlex.quote(word) for word in given)]),
         "machine": machine.describe(setup.build),
         "versions": setup.interpreters.versions,
         "missing": setup.interpreters.missing,
@@ -153,10 +153,10 @@ def main(given):
         setup.say(f"\n{name}: {title}")
         before = machine.load()
         try:
-            results["cases"][name] = {"title": title, **before, **measure(setup)}
+            results["cases"][name] = {"title": title, "command": command, **before, **measure(setup)}
         except process.Failed as failure:
             failures += "ended with" in str(failure)
-            results["cases"][name] = {"title": title, "skipped": str(failure)}
+            results["cases"][name] = {"title": title, "command": command, "skipped": str(failure)}
             setup.say(f"  SKIPPED: {failure}")
         raw.write_text(json.dumps(results, indent=1) + "\n")
     for written in report.write(options.out, results, setup):

@@ -15,11 +15,11 @@ PLOTS = {
 
 HEAD = """# Benchmarks
 
-`bench/peers/run.sh` wrote this page: every figure is from that run, and nothing here is edited by hand. All single runs
-are in [results.json](benchmarks/results.json). This run was
+`bench/peers/run.sh` wrote this page: every figure is from its runs, and nothing here is edited by hand. All single runs
+are in [results.json](benchmarks/results.json), with the command of each case. It was called as
 
 ```sh
-{command}
+{commands}
 ```
 
 """
@@ -32,8 +32,9 @@ METHOD = """## How it is measured
 - Each program runs in a process of its own, one after the other, and the programs take turns. Times are medians.
   Reading the data and loading the program are not in them; our time is `seconds` of `cluster_npy --json`, with the
   input checks on and the set-up of the backend in it.
-- A peer first does 3 iterations with one thread and 3 with one a core, and keeps the faster setting (scikit-learn's
-  k-means++ and PyTorch: one whole run each). Runs above 8 s are repeated 3 times at most.
+- A peer is tried with one thread and with one a core, twice, and keeps the faster setting: by 3 iterations, or by whole
+  runs where these take less than a second (scikit-learn's k-means++ and PyTorch: one whole run each). Runs above 8 s
+  are repeated 3 times at most.
 - The final inertia of all is computed from their centroids by one function in double: `bench/peers/arrays.py`. The
   column says by how much a peer's differs from ours; **other** marks what is beyond the tolerance, 1e-5 (2e-4 on
   pixels). Reasons for it: faiss, SuperKMeans, scikit-learn and protonce each do something else with an empty cluster
@@ -99,7 +100,8 @@ def plots_section(out, raw, setup):
 def write(out, results, setup):
     """benchmarks.md under `out`; returns the paths written."""
     raw = out / "benchmarks" / "results.json"
-    lines = HEAD.format(command=results["command"]).split("\n")[:-1]
+    commands = dict.fromkeys(case["command"] for case in results["cases"].values())
+    lines = HEAD.format(commands="\n".join(commands)).split("\n")[:-1]
     if results["quick"]:
         lines += ["**A quick run on tiny sizes: it shows that everything works, its figures mean nothing.**", ""]
     lines += machine_section(results)
