@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Each function of a thread (backend/cuda/thread.hpp) by itself: under the emulator, and on a GPU, where this is the test of the
 // wrappers around instructions. Expected values come from plain arithmetic on the host.
+#include <device/device_run.hpp>
 #include <support/conformance.hpp>
 
 #include <doctest/doctest.h>
@@ -15,21 +16,11 @@
 
 using namespace protonce;
 using namespace protonce::detail::cuda;
+using test::device_backend;
+using test::device_run;
 using test::placed;
 
 namespace {
-
-#ifdef PROTONCE_TEST_CUDA
-using device_backend = cuda_backend<float>;
-protonce::detail::cuda::run device_run() {
-    return protonce::detail::cuda::run(nullptr);
-}
-#else
-using device_backend = test::emulated_cuda<float>;
-test::emulated_run device_run() {
-    return {};
-}
-#endif
 
 struct rounding_kernel {
     static constexpr int threads = 32;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <device/emulator/block.hpp>
+#include <device/emulator/product.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <numeric>
@@ -18,7 +18,8 @@ bool is_same(const visit& one, const visit& other) {
 }
 
 bool is_of_warp(const visit& visit) {
-    return visit.at == stop::warp || visit.at == stop::shuffle || visit.at == stop::multiply;
+    return visit.at == stop::warp || visit.at == stop::shuffle || visit.at == stop::multiply_tf32 ||
+           visit.at == stop::multiply_f16;
 }
 
 void shuffle(thread* lanes) {
@@ -28,38 +29,6 @@ void shuffle(thread* lanes) {
     }
     for (int lane = 0; lane < warp_size; ++lane) {
         *lanes[lane].now.value = values[lane ^ lanes[lane].now.mask];
-    }
-}
-
-float from_tf32(std::uint32_t bits) {
-    return std::bit_cast<float>(bits & 0xffffe000u);
-}
-
-void multiply(thread* lanes) {
-    float a[16][8];
-    float b[8][8];
-    float c[16][8];
-    for (int lane = 0; lane < warp_size; ++lane) {
-        const visit& in = lanes[lane].now;
-        const int g = lane / 4, t = lane % 4;
-        for (int i = 0; i < 4; ++i) {
-            a[g + i % 2 * 8][t + i / 2 * 4] = from_tf32(in.a[i]);
-            c[g + i / 2 * 8][2 * t + i % 2] = in.c[i];
-        }
-        b[t][g] = from_tf32(in.b[0]);
-        b[t + 4][g] = from_tf32(in.b[1]);
-    }
-    for (int row = 0; row < 16; ++row) {
-        for (int k = 0; k < 8; ++k) {
-            for (int col = 0; col < 8; ++col) {
-                c[row][col] += a[row][k] * b[k][col]; // the product of two TF32 is exact
-            }
-        }
-    }
-    for (int lane = 0; lane < warp_size; ++lane) {
-        for (int i = 0; i < 4; ++i) {
-            lanes[lane].now.c[i] = c[lane / 4 + i / 2 * 8][2 * (lane % 4) + i % 2];
-        }
     }
 }
 
@@ -210,8 +179,10 @@ bool block_runner::release_warp(int warp) {
     }
     if (first->now.at == stop::shuffle) {
         shuffle(lanes);
-    } else if (first->now.at == stop::multiply) {
-        multiply(lanes);
+    } else if (first->now.at == stop::multiply_tf32) {
+        multiply_tf32(lanes);
+    } else if (first->now.at == stop::multiply_f16) {
+        multiply_f16(lanes);
     }
     for (int lane = 0; lane < warp_size; ++lane) {
         lanes[lane].now.at = stop::turn;

@@ -16,7 +16,7 @@ constexpr int warp_size = 32;
 constexpr int max_threads = 1024;
 
 /// Why a thread does not run.
-enum class stop { turn, block, warp, shuffle, multiply, end, fault };
+enum class stop { turn, block, warp, shuffle, multiply_tf32, multiply_f16, end, fault };
 
 /// What a thread brings to where it waits.
 struct visit {

@@ -52,8 +52,11 @@ void shuffle_xor(std::uint64_t& value, int mask, call_site site) {
     }
     runner().wait({.at = stop::shuffle, .site = site, .value = &value, .mask = mask});
 }
-void multiply_add(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site) {
-    runner().wait({.at = stop::multiply, .site = site, .c = c, .a = a, .b = b});
+void multiply_add_tf32(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site) {
+    runner().wait({.at = stop::multiply_tf32, .site = site, .c = c, .a = a, .b = b});
+}
+void multiply_add_f16(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site) {
+    runner().wait({.at = stop::multiply_f16, .site = site, .c = c, .a = a, .b = b});
 }
 void copy(void* to, const void* from, bool valid) {
     runner().copy(to, from, valid);

@@ -35,7 +35,7 @@ const std::vector<schedule>& schedules();
 enum class fault_kind {
     launch,            // a grid that is empty or too large, more shared memory than a block has
     divergent_barrier, // threads of the block wait at sync_block(), and the others never come
-    divergent_warp,    // the same in a warp, at sync_warp(), shuffle_xor() or multiply_add_tf32()
+    divergent_warp,    // the same in a warp, at sync_warp(), shuffle_xor() or a product
     shuffle,           // a mask that leaves the warp
     copy,              // not aligned, or not to shared memory
     unwaited_copies,   // a thread ends while its copies are under way
@@ -85,7 +85,10 @@ struct call_site {
 void sync_block(call_site site);
 void sync_warp(call_site site);
 void shuffle_xor(std::uint64_t& value, int mask, call_site site);
-void multiply_add(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site);
+void multiply_add_tf32(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site);
+void multiply_add_f16(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site);
+
+std::uint32_t to_f16(float value); // in the low half
 
 void copy(void* to, const void* from, bool valid);
 void commit_copies();
@@ -165,7 +168,17 @@ inline std::uint32_t to_tf32(float value) {
 /// Operands lose the bits that TF32 does not have. Sums are of float, c first, then by rising column of a.
 inline void multiply_add_tf32(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
                               const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
-    emulator::detail::multiply_add(c, a, b, {file, line});
+    emulator::detail::multiply_add_tf32(c, a, b, {file, line});
+}
+
+inline std::uint32_t to_f16_pair(float low, float high) {
+    return emulator::detail::to_f16(low) | emulator::detail::to_f16(high) << 16;
+}
+
+/// Sums as above.
+inline void multiply_add_f16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
+                             const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    emulator::detail::multiply_add_f16(c, a, b, {file, line});
 }
 
 } // namespace protonce::inline v0::detail::cuda

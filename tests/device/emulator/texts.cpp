@@ -44,8 +44,11 @@ std::string describe(const visit& visit) {
     case stop::shuffle:
         at = "shuffle_xor()";
         break;
-    case stop::multiply:
+    case stop::multiply_tf32:
         at = "multiply_add_tf32()";
+        break;
+    case stop::multiply_f16:
+        at = "multiply_add_f16()";
         break;
     default:
         return "has ended";

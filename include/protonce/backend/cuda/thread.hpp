@@ -82,6 +82,25 @@ PROTONCE_DEVICE inline void multiply_add_tf32(float (&c)[4], const std::uint32_t
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+/// Both rounded to half precision, 10 bits of mantissa, to nearest, ties to even; beyond its range infinite. `low` goes into the
+/// low half.
+PROTONCE_DEVICE inline std::uint32_t to_f16_pair(float low, float high) {
+    std::uint32_t out;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(out) : "f"(high), "f"(low));
+    return out;
+}
+
+/// c += a b in half precision, sums in float: a is 16 x 16, b is 16 x 8, c is 16 x 8. A register has two neighbours in k, the lower
+/// one in its low half. With g = lane / 4 and t = lane % 4 a lane holds, from the lower one on,
+///     a: (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8)      b: (2t, g), (2t + 8, g)
+///     c: (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
+PROTONCE_DEVICE inline void multiply_add_f16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
 } // namespace protonce::inline v0::detail::cuda
 
 #elif defined(PROTONCE_CUDA_EMULATOR)

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+// The functions of a thread for half precision, as test_cuda_instructions.cpp has them for TF32.
+#include <device/device_run.hpp>
+#include <support/conformance.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <iterator>
+#include <limits>
+#include <vector>
+
+using namespace protonce;
+using namespace protonce::detail::cuda;
+using test::device_backend;
+using test::device_run;
+using test::placed;
+
+namespace {
+
+/// Two floats become a pair in half precision, and a product with 1 the float of each half.
+struct half_kernel {
+    static constexpr int threads = 32;
+    const float* in; // (blocks, 16)
+    float* out;      // (blocks, 16)
+
+    PROTONCE_DEVICE void operator()() const {
+        const int g = thread_index() / 4;
+        const int t = thread_index() % 4;
+        const float* from = in + block_index() * 16;
+        // Row 0 of a are the values, b picks column 2t + e of it; two products, for the columns 0 to 7 and 8 to 15.
+        for (int part = 0; part < 2; ++part) {
+            const auto value = [&](int k) { return g == 0 ? from[k] : 0.0F; };
+            const auto one = [&](int k) { return k == part * 8 + g ? 1.0F : 0.0F; };
+            const std::uint32_t rows[4] = {part == 0 ? to_f16_pair(value(2 * t), value(2 * t + 1)) : 0, 0,
+                                           part == 1 ? to_f16_pair(value(2 * t + 8), value(2 * t + 9)) : 0, 0};
+            const std::uint32_t cols[2] = {to_f16_pair(one(2 * t), one(2 * t + 1)),
+                                           to_f16_pair(one(2 * t + 8), one(2 * t + 9))};
+            float sum[4] = {};
+            multiply_add_f16(sum, rows, cols);
+            if (g == 0) {
+                out[block_index() * 16 + part * 8 + 2 * t] = sum[0];
+                out[block_index() * 16 + part * 8 + 2 * t + 1] = sum[1];
+            }
+        }
+    }
+};
+
+struct pair_kernel {
+    static constexpr int threads = 32;
+    float* out; // (1,) the pair's bits
+
+    PROTONCE_DEVICE void operator()() const { out[0] = __builtin_bit_cast(float, to_f16_pair(1.0F, -2.0F)); }
+};
+
+/// Nearest, ties to even, to 10 bits of mantissa and steps of 2^-24 at least.
+float rounded_to_f16(float value) {
+    int exponent = 0;
+    std::frexp(value, &exponent);
+    const float unit = std::ldexp(1.0F, std::max(exponent - 11, -24));
+    const float rounded = std::nearbyint(value / unit) * unit;
+    return std::abs(rounded) > 65504 ? std::copysign(std::numeric_limits<float>::infinity(), value) : rounded;
+}
+
+/// c += a b in half precision: a (16, 16), b (8, 16), row n, column k, c (16, 8).
+struct half_product_kernel {
+    static constexpr int threads = 32;
+    const float* a;
+    const float* b;
+    const float* c;
+    float* out;
+
+    PROTONCE_DEVICE void operator()() const {
+        const int g = thread_index() / 4;
+        const int t = thread_index() % 4;
+        const auto pair = [](const float* of, int row, int k) {
+            const float* from = of + row * 16 + k;
+            return to_f16_pair(from[0], from[1]);
+        };
+        const float* a_of = a + block_index() * 256;
+        const float* b_of = b + block_index() * 128;
+        const std::uint32_t rows[4] = {pair(a_of, g, 2 * t), pair(a_of, g + 8, 2 * t), pair(a_of, g, 2 * t + 8),
+                                       pair(a_of, g + 8, 2 * t + 8)};
+        const std::uint32_t cols[2] = {pair(b_of, g, 2 * t), pair(b_of, g, 2 * t + 8)};
+        float sum[4];
+        for (int e = 0; e < 4; ++e) {
+            sum[e] = c[block_index() * 128 + (g + e / 2 * 8) * 8 + 2 * t + e % 2];
+        }
+        multiply_add_f16(sum, rows, cols);
+        for (int e = 0; e < 4; ++e) {
+            out[block_index() * 128 + (g + e / 2 * 8) * 8 + 2 * t + e % 2] = sum[e];
+        }
+    }
+};
+
+} // namespace
+
+TEST_CASE("cuda instructions: rounding to half precision") {
+    TEST_RANDOM(random, 704);
+    std::vector<float> values{
+        0.0F,     1.0F,     1.0F + 0x1p-11F, 1.0F + 0x1.8p-10F, -1.0F - 0x1p-11F, 2.0F - 0x1p-12F, 65504.0F, 65519.0F,
+        0x1p-24F, 0x1p-25F, 0x1.8p-25F,      0x1.8p-24F,        0x1.ffcp-15F,     0x1p-15F,        0x1p-30F, -65504.0F};
+    while (values.size() < 256) {
+        values.push_back(static_cast<float>(random.normal() * std::exp2(random.uniform(-26, 13))));
+    }
+    device_backend be;
+    placed<device_backend, float> in(be, values);
+    auto out = placed<device_backend, float>::unwritten(be, 256);
+
+    device_run().launch(16, 0, half_kernel{in.vector().data(), out.vector().data()});
+
+    const auto actual = out.values();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        CAPTURE(values[i]);
+        CHECK(actual[i] == rounded_to_f16(values[i]));
+    }
+}
+
+TEST_CASE("cuda instructions: the first of a pair in half precision is the low half") {
+    device_backend be;
+    auto out = placed<device_backend, float>::unwritten(be, 1);
+    device_run().launch(1, 0, pair_kernel{out.vector().data()});
+    CHECK(std::bit_cast<std::uint32_t>(out.values()[0]) == 0xc0003c00u);
+}
+
+TEST_CASE("cuda instructions: what half precision cannot hold is infinite, and NaN stays") {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    for (const float value : {65520.0F, 1e30F, -1e30F, infinity, std::numeric_limits<float>::quiet_NaN()}) {
+        std::vector<float> values(16);
+        values[0] = value; // the others are multiplied by it too: 0 times it is NaN
+        device_backend be;
+        placed<device_backend, float> in(be, values);
+        auto out = placed<device_backend, float>::unwritten(be, 16);
+        device_run().launch(1, 0, half_kernel{in.vector().data(), out.vector().data()});
+
+        CAPTURE(value);
+        CHECK((value == value ? out.values()[0] == std::copysign(infinity, value) : std::isnan(out.values()[0])));
+        CHECK(std::isnan(out.values()[1]));
+        CHECK(out.values()[8] == 0);
+    }
+}
+
+TEST_CASE("cuda instructions: a product of tiles in half precision, exact for whole numbers") {
+    TEST_RANDOM(random, 705);
+    constexpr index_t count = 20;
+    const auto whole = [&](index_t n) {
+        std::vector<float> out;
+        std::generate_n(std::back_inserter(out), n, [&] { return static_cast<float>(random.integer(9) - 4); });
+        return out;
+    };
+    const auto a = whole(count * 256), b = whole(count * 128), c = whole(count * 128);
+    device_backend be;
+    placed<device_backend, float> rows(be, a), cols(be, b), start(be, c);
+    auto out = placed<device_backend, float>::unwritten(be, count * 128);
+
+    device_run().launch(
+        count, 0,
+        half_product_kernel{rows.vector().data(), cols.vector().data(), start.vector().data(), out.vector().data()});
+
+    const auto actual = out.values();
+    for (std::size_t block = 0; block < count; ++block) {
+        for (std::size_t i = 0; i < 16; ++i) {
+            for (std::size_t n = 0; n < 8; ++n) {
+                float expected = c[block * 128 + i * 8 + n];
+                for (std::size_t k = 0; k < 16; ++k) {
+                    expected += a[block * 256 + i * 16 + k] * b[block * 128 + n * 16 + k];
+                }
+                CHECK(actual[block * 128 + i * 8 + n] == expected);
+            }
+        }
+    }
+}
