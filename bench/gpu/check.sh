@@ -92,7 +92,7 @@ build() {
 mkdir -p "$out/objects" "$out/bin"
 tests=$root/tests
 shared=("$tests"/backend/test_conformance_*.cpp "$tests"/device/test_device_*.cpp "$tests/device/cuda/main.cpp")
-step 'build of the CUDA tests' build cuda -DPROTONCE_TEST_CUDA "${shared[@]}" "$tests"/device/test_cuda_*instructions.cpp \
+step 'build of the CUDA tests' build cuda -DPROTONCE_TEST_CUDA "${shared[@]}" "$tests"/device/test_cuda_*.cpp \
     "$tests"/device/test_recorded_step.cpp
 step 'build of the Thrust tests' build thrust -DPROTONCE_TEST_THRUST "${shared[@]}"
 step 'build of the benchmark' build gpu -DPROTONCE_BENCH "$root/bench/gpu/gpu.cpp"

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace protonce;
@@ -93,6 +94,7 @@ struct random_values {
 };
 
 /// Eight chains of 1024 tensor-core instructions a warp, on numbers around 1.
+template <bool is_half>
 struct product_peak {
     static constexpr int threads = 128;
     static constexpr int rounds = 1024;
@@ -101,14 +103,18 @@ struct product_peak {
     PROTONCE_DEVICE void operator()() const {
         float sum[8][4] = {};
         const auto value = [](int i) {
-            return detail::cuda::to_tf32(0.01F *
-                                         static_cast<float>((detail::cuda::thread_index() * 7 + i) % 200 - 100));
+            const float one = 0.01F * static_cast<float>((detail::cuda::thread_index() * 7 + i) % 200 - 100);
+            return is_half ? detail::cuda::to_f16_pair(one, -one) : detail::cuda::to_tf32(one);
         };
         const std::uint32_t a[4] = {value(0), value(31), value(57), value(92)};
         const std::uint32_t b[2] = {value(11), value(73)};
         for (int r = 0; r < rounds; ++r) {
             PROTONCE_UNROLL for (int n = 0; n < 8; ++n) {
-                detail::cuda::multiply_add_tf32(sum[n], a, b);
+                if constexpr (is_half) {
+                    detail::cuda::multiply_add_f16(sum[n], a, b);
+                } else {
+                    detail::cuda::multiply_add_tf32(sum[n], a, b);
+                }
             }
         }
         float all = 0;
@@ -142,10 +148,12 @@ void measure_ceilings(backend_type& be, detail::cuda::run& run, int processors) 
     report("ceiling: copy of 1 GiB", measure(run.stream(), [&] { be.copy(from.view(), to.view()); }),
            2.0 * values * sizeof(float), "TB/s");
     const index_t blocks = index_t{processors} * 16;
-    const double operations =
-        2.0 * 16 * 8 * 8 * 8 * product_peak::rounds * (product_peak::threads / 32) * static_cast<double>(blocks);
-    report("ceiling: mma.sync TF32",
-           measure(run.stream(), [&] { run.launch(blocks, 0, product_peak{to.view().data()}); }), operations,
+    using tf32 = product_peak<false>;
+    const double operations = 2.0 * 16 * 8 * 8 * 8 * tf32::rounds * (tf32::threads / 32) * static_cast<double>(blocks);
+    report("ceiling: mma.sync TF32", measure(run.stream(), [&] { run.launch(blocks, 0, tf32{to.view().data()}); }),
+           operations, "TFLOP/s");
+    report("ceiling: mma.sync half precision",
+           measure(run.stream(), [&] { run.launch(blocks, 0, product_peak<true>{to.view().data()}); }), 2 * operations,
            "TFLOP/s");
 }
 
@@ -266,9 +274,11 @@ int main(int argc, char** argv) {
             measure_kmeans(be, run, quick ? 20000 : 1281167, 128, clusters);
             be.scratch().release();
         }
-        for (const auto losses : {loss_precision::standard, loss_precision::precise}) {
+        const auto precisions = {std::pair{loss_precision::fast, "fast"},
+                                 std::pair{loss_precision::standard, "standard"},
+                                 std::pair{loss_precision::precise, "precise"}};
+        for (const auto& [losses, name] : precisions) {
             backend_type of_precision({.check_finite = false, .stream = stream, .losses = losses});
-            const char* name = losses == loss_precision::standard ? "standard" : "precise";
             for (const index_t batch : quick ? std::vector<index_t>{256} : std::vector<index_t>{256, 1024, 4096}) {
                 measure_info_nce(of_precision, run, name, batch, quick ? 4096 : 65536);
             }

@@ -31,6 +31,7 @@ public:
         }
     }
 
+    std::size_t size() const { return work_.size(); } // kernels, copies and sorts
     bool is_recording() const { return is_recording_; }
     void keep(std::function<void()> work) { work_.push_back(std::move(work)); }
 

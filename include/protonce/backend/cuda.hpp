@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/backend/cuda/fused_contrast.hpp>
 #include <protonce/backend/cuda/nearest.hpp>
 #include <protonce/backend/cuda/softmax_products.hpp>
 #include <protonce/backend/elementwise/operations.hpp>
@@ -17,7 +18,12 @@ namespace protonce::inline v0 {
 
 /// How exact the products of the losses are, with float. A logit errs by up to 2^-10 or 2^-20 of ||q|| ||k|| / temperature, and gradients
 /// with it; in brackets the relative error of gradients that the tests hold, of 1300 unit rows of 128 columns at temperature 0.1.
+///
+/// `fast` rounds as `standard` does, at twice the rate: rows are divided by a power of two of their own, so that their largest value is in
+/// [1, 2), and what is smaller than 2^-14 of it is rounded to multiples of 2^-24. (bf16 would be off by 2e-3 to 3e-3 in gradients of
+/// columns, at any temperature.) Rows of more than 256 columns are multiplied as by `standard`.
 enum class loss_precision {
+    fast,     // values in half precision (5e-4)
     standard, // values rounded to TF32 (5e-4)
     precise,  // values split into two of TF32 (1e-5)
 };
@@ -58,10 +64,16 @@ public:
     void softmax_contrast(std::span<const contrast<T, space>> problems) {
         if constexpr (has_tensor_cores) {
             for (const auto& problem : problems) {
-                if (losses_ == loss_precision::standard) {
-                    contrast_on<1>(problem);
-                } else {
-                    contrast_on<2>(problem);
+                switch (losses_) {
+                case loss_precision::fast:
+                    contrast_on<detail::cuda::half_form, 1>(problem);
+                    break;
+                case loss_precision::standard:
+                    contrast_on<detail::cuda::tf32_form<1>, 1>(problem);
+                    break;
+                case loss_precision::precise:
+                    contrast_on<detail::cuda::tf32_form<2>, 2>(problem);
+                    break;
                 }
             }
         } else {
@@ -70,10 +82,15 @@ public:
     }
 
 private:
-    template <int parts>
+    /// Rows too wide for the fused kernels: logits of a tile of columns at a time, in memory.
+    template <class Form, int parts>
     void contrast_on(const contrast<T, space>& problem) {
-        const detail::cuda::tensor_products<parts, Run> products{this->scratch()};
-        detail::elementwise::softmax_contrast(this->run(), this->scratch(), problem, products);
+        if (problem.query.cols() <= detail::cuda::most_fused_cols) {
+            detail::cuda::fused_contrast<Form>(this->run(), this->scratch(), problem);
+        } else {
+            const detail::cuda::tensor_products<parts, Run> products{this->scratch()};
+            detail::elementwise::softmax_contrast(this->run(), this->scratch(), problem, products);
+        }
     }
     static typename base::row_index& plain(row_index& index) {
         if constexpr (has_tensor_cores) {
@@ -101,8 +118,10 @@ struct cuda_options {
 /// Everything is queued on the caller's stream; only what says that it waits does. Results are bitwise the same from run to run.
 /// One object serves one thread at a time.
 /// Scratch: for K-means with float a copy of the rows and of the centroids in multiples of 32 columns, and 20 bytes a row; for sums by
-/// cluster two labels and two numbers a row; for the losses 2^20 logits and as many slopes (128 B of each if that is more), B J / 4
-/// bytes for J columns, B C doubles, and B C floats for each 512 columns of a tile.
+/// cluster two labels and two numbers a row. For the losses with float, C rounded up to a multiple of 16: a copy of the B queries, of
+/// their positives and of the J columns, B C floats for each slice of the columns, of which there are as many as make 256 blocks of 64
+/// rows, (16384 + B) C floats at most, and 150 bytes a row and slice; no logits. With double, or more than 256 columns: 2^20 logits
+/// and as many slopes (128 B of each if that is more), B J / 4 bytes, B C doubles, and B C floats for each 512 columns of a tile.
 template <real T>
 class cuda_backend : public basic_cuda_backend<T, detail::cuda::run> {
 public:

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/backend/cuda/softmax_weights.hpp>
 #include <protonce/backend/cuda/tile_product.hpp>
 #include <protonce/backend/elementwise/softmax_contrast.hpp>
 
 namespace protonce::inline v0::detail::cuda {
-
-using reader = elementwise::contrast_reader<float>;
 
 /// Logits of a tile of columns: query_i . columns_j / t_j.
 struct logit_factors {
@@ -100,7 +99,7 @@ struct tensor_products {
     using state_type = elementwise::softmax_state<float>;
     elementwise::scratch_of<Run>& scratch;
 
-    void positives(Run& run, const state_type& state, float* logit) const {
+    void positives(Run& run, const elementwise::softmax_rows<float>& state, float* logit) const {
         multiply<parts>(run, positive_factors{state.read, logit}, state.rows, state.rows, 1);
     }
     void logits(Run& run, const state_type& state, index_t j0) const {

@@ -8,6 +8,12 @@
 
 namespace protonce::inline v0::detail::elementwise {
 
+/// Columns that a problem may use: J, or P.
+template <class T, class S>
+index_t used_columns(const contrast<T, S>& problem) {
+    return problem.column_id.empty() ? problem.columns.rows() : problem.column_id.size();
+}
+
 /// A softmax problem (core/contrast.hpp) where the processor that runs an element reads it, and how its members are read when some
 /// are empty.
 template <class T>
@@ -15,7 +21,7 @@ struct contrast_reader {
     table<const T> query, columns, positive;
     const index_t* column_id;
     const index_t* column_count;
-    index_t most_used; // columns that may be used: J, or P
+    index_t most_used; // used_columns()
     const label_t* own;
     const label_t* self;
     const label_t* row_group;
@@ -29,8 +35,7 @@ struct contrast_reader {
     template <class S>
     explicit contrast_reader(const contrast<T, S>& in)
         : query(in.query), columns(in.columns), positive(in.positive), column_id(data_of(in.column_id)),
-          column_count(data_of(in.column_count)),
-          most_used(in.column_id.empty() ? in.columns.rows() : in.column_id.size()), own(data_of(in.own)),
+          column_count(data_of(in.column_count)), most_used(used_columns(in)), own(data_of(in.own)),
           self(data_of(in.self)), row_group(data_of(in.row_group)), pool_group(data_of(in.pool_group)),
           temperatures(data_of(in.temperature)), has_one_temperature(in.temperature.size() == 1),
           log_weights(data_of(in.log_weight)), row_scales(data_of(in.row_scale)),
@@ -108,18 +113,33 @@ struct partial_softmax {
     index_t equal;
 };
 
+/// A problem and the softmax of its rows, whose sums come in so many parts.
+template <class T>
+struct softmax_rows {
+    template <class Scope, class S>
+    softmax_rows(Scope& scope, const contrast<T, S>& problem, index_t num_parts)
+        : read(problem), rows(problem.query.rows()), cols(problem.query.cols()), parts(num_parts),
+          softmax(scope.template vector<row_softmax>(rows).data()) {}
+
+    contrast_reader<T> read;
+    index_t rows;         // B
+    index_t cols;         // C
+    index_t parts;        // of the columns, for sums of terms
+    row_softmax* softmax; // (B,)
+};
+
 /// What the passes over one problem share. Logits exist for a tile of the columns at a time, of about a million pairs.
 template <class T>
-struct softmax_state {
+struct softmax_state : softmax_rows<T> {
     static constexpr index_t part_columns = 128; // a thread sums the terms of one row over so many
     static constexpr index_t tile_pairs = index_t{1} << 20;
+    using softmax_rows<T>::read;
+    using softmax_rows<T>::rows;
 
     template <class Scope, class S>
     softmax_state(Scope& scope, const contrast<T, S>& problem)
-        : read(problem), rows(problem.query.rows()), cols(problem.query.cols()),
-          tile(tile_columns(rows, read.most_used)), parts(ceil_div(read.most_used, part_columns)),
-          softmax(scope.template vector<row_softmax>(rows).data()),
-          logit(scope.template vector<T>(rows * tile).data()) {}
+        : softmax_rows<T>(scope, problem, ceil_div(used_columns(problem), part_columns)),
+          tile(tile_columns(rows, read.most_used)), logit(scope.template vector<T>(rows * tile).data()) {}
 
     static index_t tile_columns(index_t rows, index_t columns) {
         const index_t fitting = tile_pairs / rows / part_columns * part_columns;
@@ -129,13 +149,8 @@ struct softmax_state {
     /// Columns of the tile that begins at j0.
     index_t tile_count(index_t j0) const { return j0 + tile < read.most_used ? tile : read.most_used - j0; }
 
-    contrast_reader<T> read;
-    index_t rows;         // B
-    index_t cols;         // C
-    index_t tile;         // columns whose logits exist at a time
-    index_t parts;        // of the columns, for sums of terms
-    row_softmax* softmax; // (B,)
-    T* logit;             // (B, tile)
+    index_t tile; // columns whose logits exist at a time
+    T* logit;     // (B, tile)
 };
 
 } // namespace protonce::inline v0::detail::elementwise

@@ -25,6 +25,20 @@ struct gradient_sums {
     bool has_same_gradient; // columns' gradients are added to the query's
 };
 
+/// The gradient of columns that are not used is 0.
+template <class Run, class T>
+void clear_columns(Run& run, const contrast<T, typename Run::space>& out) {
+    const table<T> gradient = out.grad_columns;
+    const index_t cols = gradient.cols;
+    run.for_each(gradient.rows * cols, [=] PROTONCE_HOST_DEVICE(index_t at) { gradient(at / cols, at % cols) = T(0); });
+}
+template <class Run, class T>
+void clear_temperatures(Run& run, const contrast<T, typename Run::space>& out) {
+    if (out.grad_temperature.size() > 1) {
+        fill(run, out.grad_temperature.data(), out.grad_temperature.size(), T(0));
+    }
+}
+
 /// Sums start with what a positive outside the pool gives; gradients that are added to in place start with 0.
 template <class Run, class T>
 void start_gradients(Run& run, const softmax_state<T>& state, const contrast<T, typename Run::space>& out,
@@ -53,16 +67,11 @@ void start_gradients(Run& run, const softmax_state<T>& state, const contrast<T, 
             temperature_sum[i] = outside ? -slope * softmax[i].positive_logit : 0.0;
         }
     });
-    if (accumulate) {
-        return;
+    if (!accumulate && !sums.has_same_gradient) {
+        clear_columns(run, out);
     }
-    if (out.grad_columns.rows() > 0 && !sums.has_same_gradient) {
-        const table<T> gradient = out.grad_columns;
-        run.for_each(gradient.rows * cols,
-                     [=] PROTONCE_HOST_DEVICE(index_t at) { gradient(at / cols, at % cols) = T(0); });
-    }
-    if (out.grad_temperature.size() > 1) {
-        fill(run, out.grad_temperature.data(), out.grad_temperature.size(), T(0));
+    if (!accumulate) {
+        clear_temperatures(run, out);
     }
 }
 

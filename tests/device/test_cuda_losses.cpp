@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+// The losses of cuda_backend<float> in each precision, under the emulator and on a GPU.
+#include <device/device_run.hpp>
+#include <support/contrast_run.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+using namespace protonce;
+using test::contrast_problem;
+using test::contrast_results;
+using test::device_backend;
+using test::run_contrast;
+
+namespace {
+
+constexpr loss_precision precisions[] = {loss_precision::fast, loss_precision::standard, loss_precision::precise};
+
+/// ||actual - expected|| / max(||expected||, least)
+double relative_error(const std::vector<float>& actual, const std::vector<double>& expected, double least = 0) {
+    double difference = 0;
+    double all = 0;
+    for (std::size_t i = 0; i < actual.size(); ++i) {
+        difference += std::pow(static_cast<double>(actual[i]) - expected[i], 2);
+        all += expected[i] * expected[i];
+    }
+    return difference == 0 ? 0 : std::sqrt(difference) / (std::max)(std::sqrt(all), least);
+}
+
+test::matrix<double> in_double(const test::matrix<float>& from) {
+    test::matrix<double> out(from.rows(), from.cols());
+    for (index_t i = 0; i < from.rows(); ++i) {
+        for (index_t j = 0; j < from.cols(); ++j) {
+            out(i, j) = static_cast<double>(from(i, j));
+        }
+    }
+    return out;
+}
+std::vector<double> in_double(const std::vector<float>& from) {
+    return {from.begin(), from.end()};
+}
+
+contrast_results<double> exact(const contrast_problem<float>& in) {
+    reference_backend<double> reference;
+    return run_contrast(reference, {.query = in_double(in.query),
+                                    .columns = in_double(in.columns),
+                                    .positive = in_double(in.positive),
+                                    .column_id = in.column_id,
+                                    .column_count = in.column_count,
+                                    .own = in.own,
+                                    .self = in.self,
+                                    .row_group = in.row_group,
+                                    .pool_group = in.pool_group,
+                                    .temperature = in_double(in.temperature),
+                                    .log_weight = in_double(in.log_weight),
+                                    .row_scale = in_double(in.row_scale),
+                                    .accumulate = in.accumulate});
+}
+contrast_results<float> run(loss_precision losses, const contrast_problem<float>& problem) {
+    device_backend be(test::device_options{.losses = losses});
+    return run_contrast(be, problem);
+}
+
+/// The kernels for wide rows, whatever the width.
+class tiled_backend : public device_backend {
+public:
+    tiled_backend() : device_backend(test::device_options{}) {}
+    void softmax_contrast(std::span<const contrast<float, device>> problems) {
+        using run_type = std::remove_reference_t<decltype(run())>;
+        for (const auto& problem : problems) {
+            detail::elementwise::softmax_contrast(run(), scratch(), problem,
+                                                  detail::cuda::tensor_products<2, run_type>{scratch()});
+        }
+    }
+};
+
+/// The largest relative error of losses and gradients, NaN if one is. Rows may cancel in the gradient of a temperature.
+double largest_error(const contrast_results<float>& actual, const contrast_results<double>& expected) {
+    double out = 0;
+    for (const double error :
+         {relative_error(actual.loss, expected.loss), relative_error(actual.log_sum, expected.log_sum),
+          relative_error(actual.grad_query, expected.grad_query),
+          relative_error(actual.grad_positive, expected.grad_positive),
+          relative_error(actual.grad_columns, expected.grad_columns),
+          relative_error(actual.grad_temperature, expected.grad_temperature, 1)}) {
+        out = error > out || error != error ? error : out;
+    }
+    return out;
+}
+
+void make_unit(test::matrix<float>& rows) {
+    for (index_t i = 0; i < rows.rows(); ++i) {
+        double square = 1e-30;
+        for (index_t c = 0; c < rows.cols(); ++c) {
+            square += std::pow(static_cast<double>(rows(i, c)), 2);
+        }
+        for (index_t c = 0; c < rows.cols(); ++c) {
+            rows(i, c) = static_cast<float>(static_cast<double>(rows(i, c)) / std::sqrt(square));
+        }
+    }
+}
+
+contrast_problem<float> unit_problem(test::random_source& random, const test::contrast_options& with) {
+    auto out = test::random_problem<float>(random, with);
+    make_unit(out.query);
+    make_unit(out.columns);
+    make_unit(out.positive);
+    return out;
+}
+
+} // namespace
+
+TEST_CASE("cuda losses: gradients are as exact as the precision says") {
+    TEST_RANDOM(random, 603);
+    for (const bool outside : {true, false}) {
+        auto problem = unit_problem(random, {.rows = 70, .pool = 1300, .cols = 128, .outside = outside});
+        problem.temperature = {0.1F};
+        const auto expected = exact(problem);
+        const double fast = largest_error(run(loss_precision::fast, problem), expected);
+        const double standard = largest_error(run(loss_precision::standard, problem), expected);
+        const double precise = largest_error(run(loss_precision::precise, problem), expected);
+
+        CAPTURE(outside);
+        CHECK(fast <= 5e-4);
+        CHECK(standard <= 5e-4);
+        CHECK(precise <= 1e-5);
+        CHECK(precise < standard); // the option does something
+        MESSAGE("relative errors: fast ", fast, ", standard ", standard, ", precise ", precise);
+    }
+}
+
+TEST_CASE("cuda losses: every combination of options, in every precision") {
+    TEST_RANDOM(random, 606);
+    for (unsigned bits = 0; bits < 512; bits += 7) {
+        const auto bit = [&](unsigned i) { return ((bits >> i) & 1u) != 0; };
+        const bool outside = bit(0);
+        const auto problem = unit_problem(random, {.rows = 1 + random.integer(70),
+                                                   .pool = 2 + random.integer(200),
+                                                   .cols = 8 + random.integer(30),
+                                                   .outside = outside,
+                                                   .selected = bit(1),
+                                                   .self = bit(2),
+                                                   .groups = bit(3),
+                                                   .column_temperatures = bit(4) && !outside,
+                                                   .weights = bit(5),
+                                                   .scales = bit(6),
+                                                   .noise = bit(7) && !outside,
+                                                   .accumulate = bit(8)});
+        const auto expected = exact(problem);
+        for (const auto losses : precisions) {
+            INFO("options ", bits, " precision ", static_cast<int>(losses));
+            // A logit of unit rows errs by 2^-10 of 1 / 0.1 at most.
+            CHECK(largest_error(run(losses, problem), expected) <= (losses == loss_precision::precise ? 2e-5 : 1e-2));
+        }
+    }
+}
+
+TEST_CASE("cuda losses: rows of any width, fused up to 256 columns") {
+    TEST_RANDOM(random, 607);
+    for (const index_t cols : {129, 256, 257}) {
+        for (const bool outside : {true, false}) {
+            auto problem = unit_problem(random, {.rows = 20, .pool = 140, .cols = cols, .outside = outside});
+            const auto expected = exact(problem);
+            for (const auto losses : precisions) {
+                CAPTURE(cols);
+                CAPTURE(static_cast<int>(losses));
+                CHECK(largest_error(run(losses, problem), expected) <=
+                      (losses == loss_precision::precise ? 1e-5 : 2e-3));
+            }
+        }
+    }
+}
+
+TEST_CASE("cuda losses: the largest exponent may come first, last, or in any slice") {
+    TEST_RANDOM(random, 608);
+    for (const index_t order : {0, 1, 2}) {
+        auto problem = unit_problem(random, {.rows = 3, .pool = 700, .cols = 4, .outside = true});
+        for (index_t j = 0; j < 700; ++j) {
+            const index_t place = order == 0 ? j : order == 1 ? 699 - j : j * 277 % 700;
+            for (index_t c = 0; c < 4; ++c) {
+                problem.columns(j, c) = static_cast<float>(place) * 0.01F * problem.query(0, c) + problem.columns(j, c);
+            }
+        }
+        problem.temperature = {0.02F}; // exponents from -400 to 400
+        const auto expected = exact(problem);
+
+        CAPTURE(order);
+        CHECK(largest_error(run(loss_precision::precise, problem), expected) <= 1e-3);
+        CHECK(largest_error(run(loss_precision::fast, problem), expected) <= 0.3);
+    }
+}
+
+TEST_CASE("cuda losses: a duplicate of the positive has its bits, wherever it lies") {
+    TEST_RANDOM(random, 609);
+    for (const index_t cols : {30, 200}) {
+        auto problem = unit_problem(random, {.rows = 70, .pool = 300, .cols = cols, .outside = true});
+        problem.query = problem.positive; // the largest logit of its row
+        for (index_t i = 0; i < 70; ++i) {
+            for (const index_t j : {i * 2, 299 - i}) {
+                for (index_t c = 0; c < cols; ++c) {
+                    problem.columns(j, c) = problem.positive(i, c);
+                }
+            }
+        }
+        problem.gradients = false;
+        for (const auto losses : precisions) {
+            CAPTURE(cols);
+            CAPTURE(static_cast<int>(losses));
+            CHECK(run(losses, problem).top1 == std::vector<float>(70, 1 / 3.0F));
+        }
+    }
+}
+
+TEST_CASE("cuda losses: fast takes rows of any length, each at its own power of two") {
+    TEST_RANDOM(random, 610);
+    const auto problem =
+        unit_problem(random, {.rows = 70, .pool = 150, .cols = 20, .column_temperatures = true, .weights = true});
+    const auto expected = run(loss_precision::fast, problem);
+
+    // Columns and their temperatures times a power of two: logits and the gradients of queries are the same.
+    auto scaled = problem;
+    for (index_t j = 0; j < 150; ++j) {
+        const float scale = std::ldexp(1.0F, static_cast<int>(j % 90) - 45);
+        for (index_t c = 0; c < 20; ++c) {
+            scaled.columns(j, c) *= scale;
+        }
+        scaled.temperature[static_cast<std::size_t>(j)] *= scale;
+    }
+    const auto actual = run(loss_precision::fast, scaled);
+
+    CHECK(actual.loss == expected.loss);
+    CHECK(actual.log_sum == expected.log_sum);
+    CHECK(actual.grad_query == expected.grad_query);
+    for (std::size_t j = 0; j < 150; ++j) {
+        const float scale = std::ldexp(1.0F, static_cast<int>(j % 90) - 45);
+        for (std::size_t c = 0; c < 20; ++c) {
+            CHECK(actual.grad_columns[j * 20 + c] * scale == expected.grad_columns[j * 20 + c]);
+        }
+    }
+}
+
+TEST_CASE("cuda losses: fast sees small slopes beside a large one") {
+    TEST_RANDOM(random, 611);
+    // One row's loss counts a millionth, and one column's temperature makes its slope small.
+    auto problem = unit_problem(random, {.rows = 20, .pool = 100, .cols = 16, .outside = true, .scales = true});
+    problem.row_scale.assign(20, 1);
+    problem.row_scale[3] = 1e-6F;
+    const auto all = run(loss_precision::fast, problem);
+    auto alone = exact(problem);
+    CHECK(largest_error(all, alone) <= 2e-3);
+    double difference = 0, size = 0;
+    for (std::size_t c = 0; c < 16; ++c) {
+        difference += std::pow(static_cast<double>(all.grad_query[3 * 16 + c]) - alone.grad_query[3 * 16 + c], 2);
+        size += std::pow(alone.grad_query[3 * 16 + c], 2);
+    }
+    CHECK(std::sqrt(difference / size) <= 2e-3);
+}
+
+TEST_CASE("cuda losses: NaN comes out in every precision, and only where it went in") {
+    TEST_RANDOM(random, 612);
+    for (const auto losses : precisions) {
+        auto in_query = unit_problem(random, {.rows = 9, .pool = 40, .cols = 5, .outside = true});
+        auto in_column = in_query;
+        in_query.query(4, 2) = std::numeric_limits<float>::quiet_NaN();
+        in_column.columns(7, 2) = std::numeric_limits<float>::quiet_NaN();
+        const auto by_query = run(losses, in_query);
+        const auto by_column = run(losses, in_column);
+
+        CAPTURE(static_cast<int>(losses));
+        for (std::size_t i = 0; i < 9; ++i) {
+            CHECK(std::isnan(by_query.loss[i]) == (i == 4));
+            CHECK(std::isnan(by_query.grad_query[5 * i]) == (i == 4));
+            CHECK(std::isnan(by_column.loss[i]));
+            CHECK(std::isnan(by_column.grad_query[5 * i]));
+        }
+    }
+}
+
+TEST_CASE("cuda losses: the kernels for wide rows take every option, over several tiles") {
+    TEST_RANDOM(random, 613);
+    tiled_backend be;
+    for (const auto& with : {test::contrast_options{.rows = 600, .pool = 1800, .cols = 3, .outside = true},
+                             test::contrast_options{.rows = 3, .pool = 1100, .cols = 5, .self = true, .groups = true},
+                             test::contrast_options{.rows = 70,
+                             .pool = 200,
+                             .cols = 33,
+                             .selected = true,
+                             .column_temperatures = true,
+                             .weights = true,
+                             .scales = true,
+                             .noise = true,
+                             .accumulate = true}}) {
+        const auto problem = unit_problem(random, with);
+        INFO("B = ", with.rows, " P = ", with.pool);
+        CHECK(largest_error(run_contrast(be, problem), exact(problem)) <= 2e-5);
+    }
+}
