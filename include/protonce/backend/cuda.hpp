@@ -120,7 +120,7 @@ struct cuda_options {
 /// Scratch: for K-means with float a copy of the rows and of the centroids in multiples of 32 columns, and 20 bytes a row; for sums by
 /// cluster two labels and two numbers a row. For the losses with float, C rounded up to a multiple of 16: a copy of the B queries, of
 /// their positives and of the J columns, B C floats for each slice of the columns, of which there are as many as make 256 blocks of 64
-/// rows, (16384 + B) C floats at most, and 150 bytes a row and slice; no logits. With double, or more than 256 columns: 2^20 logits
+/// rows, (16384 + B) C floats at most, and 40 bytes a row and slice; no logits. With double, or more than 256 columns: 2^20 logits
 /// and as many slopes (128 B of each if that is more), B J / 4 bytes, B C doubles, and B C floats for each 512 columns of a tile.
 template <real T>
 class cuda_backend : public basic_cuda_backend<T, detail::cuda::run> {

@@ -118,7 +118,6 @@ struct fused_sums {
             }
             sync_block(); // before the stage is overwritten
         }
-        wait_copies<0>();
         if (!is_idle) {
             if (first_col == 0) {
                 weights.finish(rows, slice);
