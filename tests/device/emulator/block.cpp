@@ -57,6 +57,9 @@ void copy_queue::wait(std::size_t left) {
     for (std::size_t& end : ends_) {
         end -= done;
     }
+    for (const pending& copy : copies_) { // may have landed already where others just did, or not
+        std::memset(copy.to, poison_byte, bytes);
+    }
 }
 
 void copy_queue::clear() {

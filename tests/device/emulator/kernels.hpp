@@ -18,6 +18,7 @@ enum class bug {
     no_wait,
     no_barrier_after_wait,
     no_last_wait,
+    one_stage,
     swapped_fragment,
     divergent,
     unwritten,
@@ -115,7 +116,7 @@ struct pipeline {
             if constexpr (planted != bug::no_barrier_after_wait) {
                 cuda::sync_block();
             }
-            const float* row = shared_array<float>() + step % 2 * cols;
+            const float* row = shared_array<float>() + stage(step) * cols;
             for (int i = 0; i < 4; ++i) {
                 sum[i] += row[mine + i];
             }
@@ -132,11 +133,13 @@ struct pipeline {
     }
 
 private:
+    PROTONCE_DEVICE static int stage(int step) { return planted == bug::one_stage ? 0 : step % 2; }
+
     /// Zeros behind the last row, which is not read there.
     PROTONCE_DEVICE void start(int step) const {
         const int column = 4 * cuda::thread_index();
         const bool is_row = step < steps;
-        cuda::copy_async_16(shared_array<float>() + step % 2 * cols + column,
+        cuda::copy_async_16(shared_array<float>() + stage(step) * cols + column,
                             is_row ? in + step * cols + column : nullptr, is_row);
         cuda::commit_copies();
     }

@@ -163,6 +163,7 @@ TEST_CASE("emulator: what depends on no order shows on every schedule") {
     CHECK(schedules_that_catch(block_sums_are_right<test::bug::unwritten>) == all);
     CHECK(schedules_that_catch(columns_are_summed<test::bug::no_wait>) == all);
     CHECK(schedules_that_catch(columns_are_summed<test::bug::no_last_wait>) == all);
+    CHECK(schedules_that_catch(columns_are_summed<test::bug::one_stage>) == all);
     CHECK(schedules_that_catch(warp_sums_are_right<float, test::bug::divergent>) == all);
     CHECK(schedules_that_catch(warps_are_reversed<test::bug::divergent>) == all);
     CHECK(schedules_that_catch(tile_product_is_right<test::bug::swapped_fragment>) == all);
