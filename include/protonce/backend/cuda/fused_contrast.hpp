@@ -16,8 +16,8 @@ template <class Form>
 struct positive_logits {
     static constexpr int threads = 128;
     static constexpr int block_rows = 64;
-    packed_rows query;
-    packed_rows positive;
+    packed_operands query;
+    packed_operands positive;
     float* logit;
 
     PROTONCE_DEVICE void operator()() const {
@@ -45,7 +45,7 @@ struct positive_logits {
 /// The rows of a problem, packed; the sides of its products.
 template <class Form>
 struct packed_problem {
-    packed_rows query, columns, positive;
+    packed_operands query, columns, positive;
 
     template <class Run>
     void positives(Run& run, const elementwise::softmax_rows<float>&, float* logit) const {
@@ -58,13 +58,13 @@ template <class Form, class Run>
 packed_problem<Form> pack_problem(Run& run, elementwise::scope_of<Run>& scope, const reader& read) {
     const index_t cols = read.query.cols;
     packed_problem<Form> out;
-    out.query = pack_rows<Form>(
+    out.query = pack_operands<Form>(
         run, scope, read.query.rows, cols,
         [=] PROTONCE_HOST_DEVICE(index_t i) -> const float* { // NaN in a row that takes no part stays there
             return read.takes_part(i) ? read.query.row(i) : nullptr;
         },
         [=] PROTONCE_HOST_DEVICE(index_t i) { return static_cast<float>(read.row_scale(i)); });
-    out.columns = pack_rows<Form>(
+    out.columns = pack_operands<Form>(
         run, scope, read.most_used, cols,
         [=] PROTONCE_HOST_DEVICE(index_t j) -> const float* {
             return j < read.num_used() ? read.columns.row(read.pool_row(j)) : nullptr;
@@ -72,7 +72,7 @@ packed_problem<Form> pack_problem(Run& run, elementwise::scope_of<Run>& scope, c
         [=] PROTONCE_HOST_DEVICE(index_t j) {
             return j < read.num_used() ? 1 / read.temperature(read.pool_row(j)) : 0.0F;
         });
-    out.positive = pack_rows<Form>(
+    out.positive = pack_operands<Form>(
         run, scope, read.query.rows, cols,
         [=] PROTONCE_HOST_DEVICE(index_t i) -> const float* {
             return read.takes_part(i) ? read.positive_row(i) : nullptr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <protonce/backend/cuda/packed_rows.hpp>
+#include <protonce/backend/cuda/packed_operands.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -53,8 +53,8 @@ struct fused_sums {
     static constexpr int tile_rows = fused_cut::tile_rows;
     static constexpr int slab_cols = fused_cut::slab_cols;
 
-    packed_rows left;
-    packed_rows right;
+    packed_operands left;
+    packed_operands right;
     fused_cut cut; // number of a block: (slice * slabs + slab) * row_blocks + block of rows
     bool has_sums; // else the weights are computed and nothing is summed
     Weights weights;
@@ -212,7 +212,7 @@ private:
 
 /// Queues the sums.
 template <class Form, class Run, class Weights>
-void add_weighted_rows(Run& run, const packed_rows& left, const packed_rows& right, const fused_cut& cut, bool has_sums,
+void add_weighted_rows(Run& run, const packed_operands& left, const packed_operands& right, const fused_cut& cut, bool has_sums,
                        const Weights& weights) {
     using kernel = fused_sums<Form, Weights>;
     run.launch(cut.row_blocks * cut.slabs * cut.slices, kernel::shared_bytes(left.cols),

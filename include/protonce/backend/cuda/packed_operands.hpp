@@ -9,7 +9,7 @@
 namespace protonce::inline v0::detail::cuda {
 
 /// Rows as kernels read them: in a form, without gaps, padded with zero rows to a multiple of 16.
-struct packed_rows {
+struct packed_operands {
     index_t count = 0; // without the padding
     index_t cols = 0;  // a multiple of 16
     std::uint32_t* rows = nullptr;
@@ -23,7 +23,7 @@ template <class Form, class Row, class Number>
 struct pack_kernel {
     static constexpr int threads = 128;
     static constexpr int block_rows = 2 * threads / 32;
-    packed_rows to;
+    packed_operands to;
     index_t cols;
     Row row;
     Number number;
@@ -77,10 +77,10 @@ private:
 };
 
 template <class Form, class Run, class Row, class Number>
-packed_rows pack_rows(Run& run, elementwise::scope_of<Run>& scope, index_t count, index_t cols, const Row& row,
+packed_operands pack_operands(Run& run, elementwise::scope_of<Run>& scope, index_t count, index_t cols, const Row& row,
                       const Number& number) {
     const index_t padded = ceil_div(count, 16) * 16;
-    packed_rows to{.count = count, .cols = ceil_div(cols, 16) * 16};
+    packed_operands to{.count = count, .cols = ceil_div(cols, 16) * 16};
     to.rows = scope.template matrix<std::uint32_t>(padded, Form::words(to.cols)).data();
     to.pairs = scope.template matrix<std::uint32_t>(Form::has_pairs ? padded / 2 : 0, to.cols).data();
     to.scale = scope.template vector<float>(padded).data();
