@@ -50,6 +50,9 @@ if [ -z "$arch" ]; then
     arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .) || arch=
     arch=${arch:-90}
 fi
+if [ "$arch" = 90 ]; then
+    arch=90a # with what that capability alone has
+fi
 
 flags=(-std=c++20 -O2 "-arch=sm_$arch" -x cu --extended-lambda --expt-relaxed-constexpr -Werror=all-warnings
        "-I$root/include" "-I$root/tests" -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS)
@@ -93,13 +96,13 @@ mkdir -p "$out/objects" "$out/bin"
 tests=$root/tests
 shared=("$tests"/backend/test_conformance_*.cpp "$tests"/device/test_device_*.cpp "$tests/device/cuda/main.cpp")
 step 'build of the CUDA tests' build cuda -DPROTONCE_TEST_CUDA "${shared[@]}" "$tests"/device/test_cuda_*.cpp \
-    "$tests"/device/test_recorded_step.cpp
+    "$tests"/device/test_nearest_passes.cpp "$tests"/device/test_recorded_step.cpp "$tests"/device/test_warp_group.cpp
 step 'build of the Thrust tests' build thrust -DPROTONCE_TEST_THRUST "${shared[@]}"
 step 'build of the benchmark' build gpu -DPROTONCE_BENCH "$root/bench/gpu/gpu.cpp"
 for example in device_training cuda/stream_and_pool cuda/recorded_step; do
     step "build of example $(basename "$example")" build "$(basename "$example")" -DPROTONCE_EXAMPLE "$root/examples/$example.cpp"
 done
-step 'instructions' "$out/bin/cuda" '--source-file=*instructions.cpp'
+step 'instructions' "$out/bin/cuda" '--source-file=*instructions.cpp,*warp_group.cpp'
 step 'CUDA tests' "$out/bin/cuda"
 step 'Thrust tests' "$out/bin/thrust"
 for example in device_training stream_and_pool recorded_step; do
@@ -108,7 +111,7 @@ done
 if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do
         step "$tool" compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/bin/cuda" \
-            '--source-file=*instructions.cpp,*repeatability.cpp,*training.cpp,*recorded_step.cpp'
+            '--source-file=*instructions.cpp,*warp_group.cpp,*nearest_passes.cpp,*repeatability.cpp,*training.cpp,*recorded_step.cpp'
     done
 else
     echo 'left out: memcheck and racecheck, no compute-sanitizer'

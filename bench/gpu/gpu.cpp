@@ -171,6 +171,10 @@ void measure_kmeans(backend_type& be, detail::cuda::run& run, index_t rows, inde
     report("nearest_row" + sizes,
            measure(run.stream(), [&] { be.nearest_row(index, centroids.view(), label.view(), {}); }), operations,
            "TFLOP/s");
+    backend_type fast({.check_finite = false, .stream = run.stream(), .search = nearest_search::fast});
+    report("nearest_row, fast" + sizes,
+           measure(run.stream(), [&] { fast.nearest_row(index, centroids.view(), label.view(), {}); }), operations,
+           "TFLOP/s");
     report("Lloyd iteration" + sizes,
            measure(run.stream(),
                    [&] {

@@ -2,20 +2,29 @@
 #pragma once
 #include <support/backends.hpp>
 
+/// For tests of single kernels: the GPU, or the emulated one.
 namespace test {
 
-/// Where the tests of single kernels launch them: on a GPU, or under the emulator.
 #ifdef PROTONCE_TEST_CUDA
 using device_backend = protonce::cuda_backend<float>;
 using device_options = protonce::cuda_options;
 inline protonce::detail::cuda::run device_run() {
     return protonce::detail::cuda::run(nullptr);
 }
+/// Of a kernel for architecture 90a: was it compiled for this device?
+template <class Kernel>
+bool has_body() {
+    return device_run().has_body<Kernel>();
+}
 #else
 using device_backend = emulated_cuda<float>;
 using device_options = emulated_options;
 inline emulated_run device_run() {
     return {};
+}
+template <class Kernel>
+bool has_body() {
+    return true;
 }
 #endif
 

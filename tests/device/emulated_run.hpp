@@ -46,7 +46,8 @@ public:
     using space = protonce::device;
 
     emulated_run() = default;
-    explicit emulated_run(tape* recorder) : recorder_(recorder) {}
+    explicit emulated_run(tape* recorder, bool has_warp_groups = false)
+        : recorder_(recorder), has_warp_groups_(has_warp_groups) {}
 
     template <class F>
     void for_each(protonce::index_t n, const F& f) {
@@ -61,6 +62,11 @@ public:
         if (blocks > 0) {
             queue([=] { emulator::launch(static_cast<int>(blocks), 1, shared_bytes, kernel); });
         }
+    }
+    /// Kernels of warp groups run in any case; are they wanted?
+    template <class Kernel>
+    bool has_body() const {
+        return has_warp_groups_;
     }
     void stable_sort(protonce::workspace<space>&, std::uint32_t* key, protonce::index_t* row, protonce::index_t n) {
         queue([=] { sort(key, row, n); });
@@ -107,13 +113,16 @@ private:
     }
 
     tape* recorder_ = nullptr;
+    bool has_warp_groups_ = false;
 };
 
 struct emulated_options {
     std::pmr::memory_resource* memory = nullptr;
     bool check_finite = true;
     protonce::loss_precision losses = protonce::loss_precision::precise;
+    protonce::nearest_search search = protonce::nearest_search::exact;
     tape* recorder = nullptr;
+    bool has_warp_groups = false; // as architecture 90a, or as the others
 };
 
 /// cuda_backend without a GPU.
@@ -123,7 +132,7 @@ public:
     explicit emulated_cuda(emulated_options options = {})
         : protonce::basic_cuda_backend<T, emulated_run>(
               options.memory != nullptr ? options.memory : std::pmr::get_default_resource(), options.check_finite,
-              emulated_run(options.recorder), options.losses) {}
+              emulated_run(options.recorder, options.has_warp_groups), options.losses, options.search) {}
 };
 
 } // namespace test

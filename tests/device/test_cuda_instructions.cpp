@@ -77,27 +77,62 @@ struct copy_kernel {
     }
 };
 
+struct counting_kernel {
+    static constexpr int threads = 64;
+    index_t* counter;
+    index_t* before;
+
+    PROTONCE_DEVICE void operator()() const {
+        before[block_index() * threads + thread_index()] = fetch_add(counter, 1 + thread_index() % 2);
+    }
+};
+
+/// c += a b with a of 16 x depth, b of depth x 8: one of them a block.
+struct tf32_product {
+    static constexpr int depth = 8;
+
+    PROTONCE_DEVICE static void multiply(const float* a, const float* b, int g, int t, float (&sum)[4]) {
+        const std::uint32_t rows[4] = {to_tf32(a[g * 8 + t]), to_tf32(a[(g + 8) * 8 + t]), to_tf32(a[g * 8 + t + 4]),
+                                       to_tf32(a[(g + 8) * 8 + t + 4])};
+        const std::uint32_t cols[2] = {to_tf32(b[g * 8 + t]), to_tf32(b[g * 8 + t + 4])};
+        multiply_add_tf32(sum, rows, cols);
+    }
+    static float rounded(float value) { return rounded_to_tf32(value); }
+    static constexpr double largest_error = 9 * 0x1p-23; // of the magnitudes
+};
+struct bf16_product {
+    static constexpr int depth = 16;
+
+    PROTONCE_DEVICE static std::uint32_t pair(const float* at) {
+        return to_bf16(at[0]) | std::uint32_t{to_bf16(at[1])} << 16;
+    }
+    PROTONCE_DEVICE static void multiply(const float* a, const float* b, int g, int t, float (&sum)[4]) {
+        const float* first = a + g * 16 + 2 * t;
+        const std::uint32_t rows[4] = {pair(first), pair(first + 8 * 16), pair(first + 8), pair(first + 8 * 16 + 8)};
+        const std::uint32_t cols[2] = {pair(b + g * 16 + 2 * t), pair(b + g * 16 + 2 * t + 8)};
+        multiply_add_bf16(sum, rows, cols);
+    }
+    static float rounded(float value) { return from_bf16(to_bf16(value)); }
+    static constexpr double largest_error = 18 * 0x1p-23;
+};
+
+template <class Product>
 struct product_kernel {
     static constexpr int threads = 32;
-    const float* a; // (16, 8)
-    const float* b; // (8, 8), row n, column k
+    const float* a; // (16, depth)
+    const float* b; // (8, depth): row n, column k
     const float* c; // (16, 8)
     float* out;     // (16, 8)
 
     PROTONCE_DEVICE void operator()() const {
         const int g = thread_index() / 4;
         const int t = thread_index() % 4;
-        const float* a_of = a + block_index() * 128;
-        const float* b_of = b + block_index() * 64;
-        const std::uint32_t rows[4] = {to_tf32(a_of[g * 8 + t]), to_tf32(a_of[(g + 8) * 8 + t]),
-                                       to_tf32(a_of[g * 8 + t + 4]), to_tf32(a_of[(g + 8) * 8 + t + 4])};
-        const std::uint32_t cols[2] = {to_tf32(b_of[g * 8 + t]), to_tf32(b_of[g * 8 + t + 4])};
         const int at[4] = {g * 8 + 2 * t, g * 8 + 2 * t + 1, (g + 8) * 8 + 2 * t, (g + 8) * 8 + 2 * t + 1};
         float sum[4];
         for (int e = 0; e < 4; ++e) {
             sum[e] = c[block_index() * 128 + at[e]];
         }
-        multiply_add_tf32(sum, rows, cols);
+        Product::multiply(a + block_index() * 16 * Product::depth, b + block_index() * 8 * Product::depth, g, t, sum);
         for (int e = 0; e < 4; ++e) {
             out[block_index() * 128 + at[e]] = sum[e];
         }
@@ -108,22 +143,43 @@ struct products {
     std::vector<float> a, b, c, out;
 };
 
+template <class Product>
 products run_products(test::random_source& random, index_t count, bool whole, double scale_of_c) {
     products in;
     const auto value = [&] {
-        return whole ? static_cast<float>(random.integer(9) - 4) : rounded_to_tf32(static_cast<float>(random.normal()));
+        return whole ? static_cast<float>(random.integer(9) - 4)
+                     : Product::rounded(static_cast<float>(random.normal()));
     };
-    std::generate_n(std::back_inserter(in.a), count * 128, value);
-    std::generate_n(std::back_inserter(in.b), count * 64, value);
+    std::generate_n(std::back_inserter(in.a), count * 16 * Product::depth, value);
+    std::generate_n(std::back_inserter(in.b), count * 8 * Product::depth, value);
     std::generate_n(std::back_inserter(in.c), count * 128,
                     [&] { return static_cast<float>(scale_of_c * (whole ? 1 : random.normal())); });
     device_backend be;
     placed<device_backend, float> a(be, in.a), b(be, in.b), c(be, in.c);
     auto out = placed<device_backend, float>::unwritten(be, count * 128);
-    device_run().launch(count, 0,
-                        product_kernel{a.vector().data(), b.vector().data(), c.vector().data(), out.vector().data()});
+    device_run().launch(
+        count, 0,
+        product_kernel<Product>{a.vector().data(), b.vector().data(), c.vector().data(), out.vector().data()});
     in.out = out.values();
     return in;
+}
+
+/// compare(actual, expected, sum of magnitudes) for each element.
+template <class Product, class F>
+void for_each_product(const products& p, std::size_t count, const F& compare) {
+    constexpr std::size_t depth = Product::depth;
+    for (std::size_t at = 0; at < count * 128; ++at) {
+        const std::size_t block = at / 128;
+        double expected = static_cast<double>(p.c[at]);
+        double magnitude = std::abs(expected);
+        for (std::size_t k = 0; k < depth; ++k) {
+            const double term = static_cast<double>(p.a[block * 16 * depth + at % 128 / 8 * depth + k]) *
+                                static_cast<double>(p.b[block * 8 * depth + at % 8 * depth + k]);
+            expected += term;
+            magnitude += std::abs(term);
+        }
+        compare(static_cast<double>(p.out[at]), expected, magnitude);
+    }
 }
 
 } // namespace
@@ -194,45 +250,56 @@ TEST_CASE("cuda instructions: asynchronous copies, groups, and zeros where nothi
     }
 }
 
-TEST_CASE("cuda instructions: a product of tiles, exact for whole numbers") {
-    TEST_RANDOM(random, 702);
-    const auto p = run_products(random, 20, true, 5);
-    for (std::size_t block = 0; block < 20; ++block) {
-        for (std::size_t i = 0; i < 16; ++i) {
-            for (std::size_t n = 0; n < 8; ++n) {
-                float expected = p.c[block * 128 + i * 8 + n];
-                for (std::size_t k = 0; k < 8; ++k) {
-                    expected += p.a[block * 128 + i * 8 + k] * p.b[block * 64 + n * 8 + k];
-                }
-                CHECK(p.out[block * 128 + i * 8 + n] == expected);
-            }
-        }
+TEST_CASE("cuda instructions: a counter counts every thread once") {
+    device_backend be;
+    placed<device_backend, index_t> counter(be, std::vector<index_t>{index_t{1} << 40});
+    auto before = placed<device_backend, index_t>::unwritten(be, 640);
+
+    device_run().launch(10, 0, counting_kernel{counter.vector().data(), before.vector().data()});
+
+    auto seen = before.values();
+    std::sort(seen.begin(), seen.end());
+    CHECK(counter.values()[0] == (index_t{1} << 40) + 320 + 2 * 320);
+    CHECK(seen[0] == index_t{1} << 40);
+    for (std::size_t i = 1; i < seen.size(); ++i) {
+        CHECK(seen[i] - seen[i - 1] >= 1);
+        CHECK(seen[i] - seen[i - 1] <= 2);
     }
 }
 
-TEST_CASE("cuda instructions: a product of tiles adds within 9 * 2^-23 of the magnitudes") {
+TEST_CASE_TEMPLATE("cuda instructions: a product of tiles, exact for whole numbers", Product, tf32_product,
+                   bf16_product) {
+    TEST_RANDOM(random, 702);
+    const auto p = run_products<Product>(random, 20, true, 5);
+    for_each_product<Product>(p, 20, [](double actual, double expected, double) { CHECK(actual == expected); });
+}
+
+TEST_CASE_TEMPLATE("cuda instructions: a product of tiles adds within what margins assume", Product, tf32_product,
+                   bf16_product) {
     TEST_RANDOM(random, 703);
     double worst = 0; // in units of the sum of magnitudes
     for (const double scale : {0.0, 0.1, 1.0, 30.0, 1000.0}) {
-        const auto p = run_products(random, 200, false, scale);
-        for (std::size_t block = 0; block < 200; ++block) {
-            for (std::size_t i = 0; i < 16; ++i) {
-                for (std::size_t n = 0; n < 8; ++n) {
-                    double expected = static_cast<double>(p.c[block * 128 + i * 8 + n]);
-                    double magnitude = std::abs(expected);
-                    for (std::size_t k = 0; k < 8; ++k) {
-                        const double term = static_cast<double>(p.a[block * 128 + i * 8 + k]) *
-                                            static_cast<double>(p.b[block * 64 + n * 8 + k]);
-                        expected += term;
-                        magnitude += std::abs(term);
-                    }
-                    const double error = std::abs(static_cast<double>(p.out[block * 128 + i * 8 + n]) - expected);
-                    worst = std::max(worst, error / magnitude);
-                }
-            }
-        }
+        const auto p = run_products<Product>(random, 200, false, scale);
+        for_each_product<Product>(p, 200, [&](double actual, double expected, double magnitude) {
+            worst = std::max(worst, std::abs(actual - expected) / magnitude);
+        });
     }
     MESSAGE("largest error of an instruction: 2^", std::log2(worst), " of the magnitudes");
-    CHECK(worst <= 9 * 0x1p-23);
+    CHECK(worst <= Product::largest_error);
     CHECK(worst > 0);
+}
+
+TEST_CASE("cuda instructions: rounding to bf16, to nearest, ties to even, without subnormal numbers") {
+    const auto rounded = [](float value) { return from_bf16(to_bf16(value)); };
+    CHECK(rounded(1.0F) == 1.0F);
+    CHECK(rounded(1.0F + 0x1p-8F) == 1.0F);
+    CHECK(rounded(1.0F + 0x1.8p-8F) == 1.0F + 0x1p-7F);
+    CHECK(rounded(1.0F + 0x3p-8F) == 1.0F + 0x1p-6F);
+    CHECK(rounded(-1.0F - 0x1.0002p-8F) == -1.0F - 0x1p-7F);
+    CHECK(rounded(0x1p-126F) == 0x1p-126F);
+    CHECK(rounded(0x1.fffffcp-127F) == 0.0F);
+    CHECK(rounded(0x1.fefffep127F) == 0x1.fep127F);
+    CHECK(rounded((std::numeric_limits<float>::max)()) == std::numeric_limits<float>::infinity());
+    CHECK(rounded(-std::numeric_limits<float>::infinity()) == -std::numeric_limits<float>::infinity());
+    CHECK(std::isnan(rounded(std::numeric_limits<float>::quiet_NaN())));
 }

@@ -28,6 +28,16 @@ enum class loss_precision {
     precise,  // values split into two of TF32 (1e-5)
 };
 
+/// How exact the labels of nearest_row() are, with float. Distances are those to the centroid that the label names, in
+/// either case, in double.
+enum class nearest_search {
+    exact, // those of exact arithmetic: bf16 decides most rows, those in doubt are looked at again
+    /// Those that bf16 names. The squared distance may be above the least one by up to
+    /// (||x|| / 32 + (C + 64) 2^-19 (||x|| + ||c||)) ||c||, with c the longest centroid, both less the mean of the rows.
+    /// Rows whose scores overflow, and all rows where squares of centroids underflow, are searched exactly.
+    fast,
+};
+
 /// The operations of a CUDA device on a `Run`: cuda_backend on a stream, or the block emulator of the tests on the processor.
 template <real T, class Run>
 class basic_cuda_backend : public detail::elementwise::operations<T, Run> {
@@ -38,8 +48,9 @@ public:
     using space = typename Run::space;
     using row_index = std::conditional_t<has_tensor_cores, detail::cuda::row_index<Run>, typename base::row_index>;
 
-    basic_cuda_backend(std::pmr::memory_resource* memory, bool check_finite, Run run, loss_precision losses)
-        : base(memory, check_finite, run), losses_(losses) {}
+    basic_cuda_backend(std::pmr::memory_resource* memory, bool check_finite, Run run, loss_precision losses,
+                       nearest_search search)
+        : base(memory, check_finite, run), losses_(losses), search_(search) {}
 
     row_index index_rows(matrix_view<const T, space> features, bool may_centre) {
         return row_index(this->run(), this->scratch(), features, may_centre);
@@ -47,7 +58,8 @@ public:
     void nearest_row(row_index& index, matrix_view<const T, space> centroids, vector_view<label_t, space> assignment,
                      vector_view<double, space> squared_distance) {
         if constexpr (has_tensor_cores) {
-            detail::cuda::nearest_row<Run>(this->run(), this->scratch(), index, centroids, assignment.data(),
+            detail::cuda::nearest_row<Run>(this->run(), this->scratch(), index, centroids,
+                                           search_ == nearest_search::exact, assignment.data(),
                                            detail::data_of(squared_distance));
         } else {
             base::nearest_row(index, centroids, assignment, squared_distance);
@@ -101,6 +113,7 @@ private:
     }
 
     loss_precision losses_;
+    nearest_search search_;
 };
 
 #ifdef __CUDACC__
@@ -109,26 +122,28 @@ struct cuda_options {
     bool check_finite = true;                    // algorithms refuse NaN and infinity in features
     cudaStream_t stream = nullptr;               // where everything is queued
     loss_precision losses = loss_precision::standard;
+    nearest_search search = nearest_search::exact;
 };
 
 /// An NVIDIA GPU of compute capability 8.0 or more; units are compiled by nvcc (`protonce::cuda` in CMake has the flags). Every
 /// operation is specified by reference_backend; nearest_row() gives its labels, those of exact arithmetic, and its distances to the
-/// last bit.
+/// last bit, unless `search` is fast.
 ///
 /// Everything is queued on the caller's stream; only what says that it waits does. Results are bitwise the same from run to run.
 /// One object serves one thread at a time.
-/// Scratch: for K-means with float a copy of the rows and of the centroids in multiples of 32 columns, and 20 bytes a row; for sums by
-/// cluster two labels and two numbers a row. For the losses with float, C rounded up to a multiple of 16: a copy of the B queries, of
-/// their positives and of the J columns, B C floats for each slice of the columns, of which there are as many as make 256 blocks of 64
-/// rows, (16384 + B) C floats at most, and 40 bytes a row and slice; no logits. With double, or more than 256 columns: 2^20 logits
-/// and as many slopes (128 B of each if that is more), B J / 4 bytes, B C doubles, and B C floats for each 512 columns of a tile.
+/// Scratch: for K-means with float two copies of the rows and of the centroids in multiples of 32 columns, 6 bytes a value,
+/// and 64 bytes a row, 160 kB at least; for sums by cluster two labels and two numbers a row. For the losses with float, C rounded up to a
+/// multiple of 16: a copy of the B queries, of their positives and of the J columns, B C floats for each slice of the columns, of which
+/// there are as many as make 256 blocks of 64 rows, (16384 + B) C floats at most, and 40 bytes a row and slice; no logits. With double,
+/// or more than 256 columns: 2^20 logits and as many slopes (128 B of each if that is more), B J / 4 bytes, B C doubles, and B C
+/// floats for each 512 columns of a tile.
 template <real T>
 class cuda_backend : public basic_cuda_backend<T, detail::cuda::run> {
 public:
     explicit cuda_backend(cuda_options options = {})
         : basic_cuda_backend<T, detail::cuda::run>(
               options.memory != nullptr ? options.memory : detail::cuda::default_memory(), options.check_finite,
-              detail::cuda::run(options.stream), options.losses) {}
+              detail::cuda::run(options.stream), options.losses, options.search) {}
 };
 
 static_assert(backend<cuda_backend<float>> && backend<cuda_backend<double>>);

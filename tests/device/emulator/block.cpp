@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <device/emulator/block.hpp>
-#include <device/emulator/product.hpp>
+#include <device/emulator/products.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -18,8 +18,7 @@ bool is_same(const visit& one, const visit& other) {
 }
 
 bool is_of_warp(const visit& visit) {
-    return visit.at == stop::warp || visit.at == stop::shuffle || visit.at == stop::multiply_tf32 ||
-           visit.at == stop::multiply_f16;
+    return visit.at >= stop::warp && visit.at <= stop::wait_products;
 }
 
 void shuffle(thread* lanes) {
@@ -117,12 +116,17 @@ void block_runner::run_grid() {
 
 void block_runner::run_block() {
     shared_.poison();
+    copies_.clear();
+    for (product_queue& products : products_) {
+        products.restart();
+    }
     for (int i = 0; i < grid_.threads; ++i) {
         threads_[static_cast<std::size_t>(i)].now = {.at = stop::turn};
     }
     do {
         run_warps();
-    } while (release_block());
+    } while (release_barriers() || release_block());
+    check_products();
     if (!shared_.is_intact()) {
         throw fault(fault_kind::out_of_bounds,
                     describe(fault_kind::out_of_bounds, -1) + "something was written beside the shared memory");
@@ -175,17 +179,35 @@ bool block_runner::release_warp(int warp) {
         return false;
     }
     for (int lane = 0; lane < warp_size; ++lane) {
+        if (lanes[lane].now.at == stop::barrier) {
+            return false; // it will come when the barrier lets it go
+        }
         if (!is_same(lanes[lane].now, first->now)) {
             refuse_meeting(fault_kind::divergent_warp, warp * warp_size + static_cast<int>(first - lanes),
                            warp * warp_size + lane);
         }
     }
-    if (first->now.at == stop::shuffle) {
+    switch (first->now.at) {
+    case stop::shuffle:
         shuffle(lanes);
-    } else if (first->now.at == stop::multiply_tf32) {
+        break;
+    case stop::multiply_tf32:
         multiply_tf32(lanes);
-    } else if (first->now.at == stop::multiply_f16) {
+        break;
+    case stop::multiply_bf16:
+        multiply_bf16(lanes);
+        break;
+    case stop::multiply_f16:
         multiply_f16(lanes);
+        break;
+    case stop::begin_product:
+        begin_product(warp);
+        break;
+    case stop::wait_products:
+        products_[static_cast<std::size_t>(warp)].wait(static_cast<std::size_t>(first->now.mask), matrix_reader(warp));
+        break;
+    default:
+        break;
     }
     for (int lane = 0; lane < warp_size; ++lane) {
         lanes[lane].now.at = stop::turn;
@@ -198,6 +220,7 @@ bool block_runner::release_block() {
     thread* end = threads_.data() + grid_.threads;
     thread* first = std::find_if(threads_.data(), end, [](const thread& one) { return one.now.at == stop::block; });
     if (first == end) {
+        refuse_waiting();
         return false;
     }
     for (thread* other = threads_.data(); other != end; ++other) {
@@ -287,6 +310,9 @@ void block_runner::wait_copies(int left) {
 }
 
 void block_runner::maybe_pause() {
+    if (chooser_.rules().lanes == order::random && chooser_.below(4) == 0) {
+        land_copy();
+    }
     if (chooser_.rules().lanes == order::random && chooser_.below(4) == 0) {
         wait({.at = stop::turn});
     }

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,18 +17,33 @@ namespace emulator::detail {
 constexpr int warp_size = 32;
 constexpr int max_threads = 1024;
 
-/// Why a thread does not run.
-enum class stop { turn, block, warp, shuffle, multiply_tf32, multiply_f16, end, fault };
+/// Why a thread does not run. From `warp` to `wait_products` a warp does together.
+enum class stop {
+    turn,
+    block,
+    barrier,
+    warp,
+    shuffle,
+    multiply_tf32,
+    multiply_bf16,
+    multiply_f16,
+    begin_product,
+    wait_products,
+    end,
+    fault
+};
 
 /// What a thread brings to where it waits.
 struct visit {
     stop at = stop::end;
     call_site site{};
-    std::uint64_t* value = nullptr;
-    int mask = 0;
+    std::uint64_t* value = nullptr; // of a shuffle; a barrier
+    int mask = 0;                   // of a shuffle; parity of a barrier; how many groups of products may be under way
     float* c = nullptr;
     const std::uint32_t* a = nullptr;
     const std::uint32_t* b = nullptr;
+    std::uint64_t left = 0; // descriptors of a product of a warp group
+    std::uint64_t right = 0;
 };
 
 /// The asynchronous copies of a thread, in groups.
@@ -53,6 +70,54 @@ struct thread {
     fiber context;
     visit now;
     copy_queue copies;
+};
+
+/// A copy of the block, on its way to shared memory and to the barrier that waits for it.
+struct bulk_copy {
+    void* to;
+    const void* from;
+    int bytes;
+    std::uint64_t* barrier;
+};
+
+/// The products of a warp group that one of its warps has begun, in groups. Until they are waited for, their sums are NaN.
+class product_queue {
+public:
+    static constexpr int rows = 16; // of a warp
+    static constexpr int cols = 128;
+    static constexpr int depth = 16;
+    using matrix = float[cols][depth]; // row, column; of the left one the first 16 rows
+    struct operands {
+        matrix left, right;
+    };
+    using read_operands = std::function<void(std::uint64_t left, std::uint64_t right, operands&)>;
+
+    /// \param early  operands are read now, not when the product is waited for: the kernel must be right either way
+    void begin(const thread* lanes, bool early, const read_operands& read);
+    void commit() { ends_.push_back(products_.size()); }
+    void wait(std::size_t left, const read_operands& read);
+    void restart();
+    bool is_empty() const { return products_.empty(); }
+    /// Of all products since restart(): equal for the warps of a group.
+    std::uint64_t history() const { return history_; }
+
+private:
+    static constexpr int lane_sums = rows * cols / warp_size;
+    struct sums {
+        float* at[warp_size];
+        float value[warp_size][lane_sums];
+    };
+    struct product {
+        float* sums; // of the first lane
+        std::uint64_t left, right;
+        std::shared_ptr<operands> read; // null: not yet
+    };
+    void multiply(const operands& in, sums& to);
+
+    std::vector<product> products_;
+    std::vector<std::size_t> ends_; // of the closed groups, in products_
+    std::vector<sums> sums_;        // of products under way
+    std::uint64_t history_ = 0;
 };
 
 /// Which one of several comes next.
@@ -91,6 +156,12 @@ public:
     void copy(void* to, const void* from, bool valid);
     void commit_copies();
     void wait_copies(int left);
+    void init_barrier(std::uint64_t* barrier, int arrivals);
+    void arrive(std::uint64_t* barrier, int bytes);
+    void wait_barrier(std::uint64_t* barrier, int parity, call_site site);
+    void copy_bulk(const bulk_copy& copy);
+    std::uint64_t matrix_descriptor(const void* from, int leading_bytes, int stride_bytes);
+    void commit_products();
     void fail(fault_kind kind, const char* text);
 
 private:
@@ -106,6 +177,14 @@ private:
     bool release_block();
     void resume(int thread);
     void maybe_pause();
+
+    void check_barrier(const std::uint64_t* barrier);
+    bool release_barriers();
+    bool land_copy();
+    void refuse_waiting();
+    void begin_product(int warp);
+    product_queue::read_operands matrix_reader(int warp);
+    void check_products();
     void forget_threads();
 
     [[noreturn]] void refuse_meeting(fault_kind kind, int waiting, int other);
@@ -115,7 +194,9 @@ private:
     chooser chooser_;
     shared_arena shared_;
     std::vector<thread> threads_ = std::vector<thread>(max_threads); // a stack is made when one is first entered
-    std::exception_ptr failure_;                                     // of a thread, for the host's stack
+    std::vector<bulk_copy> copies_;                                  // of the block, under way
+    std::vector<product_queue> products_ = std::vector<product_queue>(max_threads / warp_size);
+    std::exception_ptr failure_; // of a thread, for the host's stack
     bool is_running_ = false;
 };
 

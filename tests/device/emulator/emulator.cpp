@@ -58,6 +58,33 @@ void multiply_add_tf32(float* c, const std::uint32_t* a, const std::uint32_t* b,
 void multiply_add_f16(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site) {
     runner().wait({.at = stop::multiply_f16, .site = site, .c = c, .a = a, .b = b});
 }
+void multiply_add_bf16(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site) {
+    runner().wait({.at = stop::multiply_bf16, .site = site, .c = c, .a = a, .b = b});
+}
+void init_barrier(std::uint64_t* barrier, int arrivals) {
+    runner().init_barrier(barrier, arrivals);
+}
+void arrive(std::uint64_t* barrier, int bytes) {
+    runner().arrive(barrier, bytes);
+}
+void wait_barrier(std::uint64_t* barrier, int parity, call_site site) {
+    runner().wait_barrier(barrier, parity, site);
+}
+void copy_bulk(void* to, const void* from, int bytes, std::uint64_t* barrier) {
+    runner().copy_bulk({to, from, bytes, barrier});
+}
+std::uint64_t matrix_descriptor(const void* from, int leading_bytes, int stride_bytes) {
+    return runner().matrix_descriptor(from, leading_bytes, stride_bytes);
+}
+void begin_product(float* c, std::uint64_t a, std::uint64_t b, call_site site) {
+    runner().wait({.at = stop::begin_product, .site = site, .c = c, .left = a, .right = b});
+}
+void commit_products() {
+    runner().commit_products();
+}
+void wait_products(int left, call_site site) {
+    runner().wait({.at = stop::wait_products, .site = site, .mask = left});
+}
 void copy(void* to, const void* from, bool valid) {
     runner().copy(to, from, valid);
 }

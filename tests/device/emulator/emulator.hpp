@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/core/types.hpp>
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -39,6 +41,9 @@ enum class fault_kind {
     shuffle,           // a mask that leaves the warp
     copy,              // not aligned, or not to shared memory
     unwaited_copies,   // a thread ends while its copies are under way
+    barrier,           // one that is not in shared memory, or was not made
+    stuck,             // threads wait at barriers that nobody completes
+    product,           // of a warp group: matrices outside of shared memory, warps that differ, sums not waited for
     out_of_bounds,     // something was written beside the shared memory (AddressSanitizer sees more)
 };
 
@@ -86,6 +91,7 @@ void sync_block(call_site site);
 void sync_warp(call_site site);
 void shuffle_xor(std::uint64_t& value, int mask, call_site site);
 void multiply_add_tf32(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site);
+void multiply_add_bf16(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site);
 void multiply_add_f16(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site);
 
 std::uint32_t to_f16(float value); // in the low half
@@ -93,6 +99,15 @@ std::uint32_t to_f16(float value); // in the low half
 void copy(void* to, const void* from, bool valid);
 void commit_copies();
 void wait_copies(int left);
+
+void init_barrier(std::uint64_t* barrier, int arrivals);
+void arrive(std::uint64_t* barrier, int bytes);
+void wait_barrier(std::uint64_t* barrier, int parity, call_site site);
+void copy_bulk(void* to, const void* from, int bytes, std::uint64_t* barrier);
+std::uint64_t matrix_descriptor(const void* from, int leading_bytes, int stride_bytes);
+void begin_product(float* c, std::uint64_t a, std::uint64_t b, call_site site);
+void commit_products();
+void wait_products(int left, call_site site);
 
 } // namespace detail
 
@@ -141,6 +156,13 @@ T shuffle_xor(T value, int mask, const char* file = __builtin_FILE(), int line =
     return std::bit_cast<T>(static_cast<bits>(all));
 }
 
+/// Blocks run one after another, and no thread is interrupted here.
+inline index_t fetch_add(index_t* counter, index_t value) {
+    const index_t before = *counter;
+    *counter += value;
+    return before;
+}
+
 inline unsigned char* shared_memory() {
     return emulator::detail::here.shared;
 }
@@ -170,7 +192,6 @@ inline void multiply_add_tf32(float (&c)[4], const std::uint32_t (&a)[4], const 
                               const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     emulator::detail::multiply_add_tf32(c, a, b, {file, line});
 }
-
 inline std::uint32_t to_f16_pair(float low, float high) {
     return emulator::detail::to_f16(low) | emulator::detail::to_f16(high) << 16;
 }
@@ -179,6 +200,49 @@ inline std::uint32_t to_f16_pair(float low, float high) {
 inline void multiply_add_f16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
                              const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     emulator::detail::multiply_add_f16(c, a, b, {file, line});
+}
+/// The same, of pairs of bf16; subnormal ones keep their value.
+inline void multiply_add_bf16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
+                              const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    emulator::detail::multiply_add_bf16(c, a, b, {file, line});
+}
+
+/// What protonce/backend/cuda/warp_group.hpp has. Copies land, and products read their matrices, as late as possible or as early,
+/// as the schedule wants it.
+constexpr bool has_warp_groups = true;
+
+inline void init_barrier(std::uint64_t* barrier, int arrivals) {
+    emulator::detail::init_barrier(barrier, arrivals);
+}
+inline void publish_barriers() {}
+inline void arrive(std::uint64_t* barrier) {
+    emulator::detail::arrive(barrier, 0);
+}
+inline void arrive_expecting(std::uint64_t* barrier, int bytes) {
+    emulator::detail::arrive(barrier, bytes);
+}
+inline void wait_barrier(std::uint64_t* barrier, int parity, const char* file = __builtin_FILE(),
+                         int line = __builtin_LINE()) {
+    emulator::detail::wait_barrier(barrier, parity, {file, line});
+}
+inline void copy_bulk(void* to, const void* from, int bytes, std::uint64_t* barrier) {
+    emulator::detail::copy_bulk(to, from, bytes, barrier);
+}
+inline std::uint64_t matrix_descriptor(const void* from, int leading_bytes, int stride_bytes) {
+    return emulator::detail::matrix_descriptor(from, leading_bytes, stride_bytes);
+}
+inline void fence_products() {}
+inline void begin_product(float (&c)[64], std::uint64_t a, std::uint64_t b, const char* file = __builtin_FILE(),
+                          int line = __builtin_LINE()) {
+    emulator::detail::begin_product(c, a, b, {file, line});
+}
+inline void commit_products() {
+    emulator::detail::commit_products();
+}
+inline void pin_sums(const float (&)[64]) {}
+template <int left>
+void wait_products(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    emulator::detail::wait_products(left, {file, line});
 }
 
 } // namespace protonce::inline v0::detail::cuda

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -161,6 +162,65 @@ TEST_CASE("emulator: a copy that is not aligned, or goes elsewhere, is a fault")
     check_fault(fault_kind::copy, {"no shared memory"}, [&] { copy(48, in, false); });
     check_fault(fault_kind::copy, {"no shared memory"},
                 [] { launch_calling<32>(16, [] { cuda::copy_async_16(in + 4, in, true); }); });
+}
+
+TEST_CASE("emulator: a barrier that nobody completes, or nobody made, is a fault") {
+    check_fault(fault_kind::stuck, {"stuck: block (0, 0), thread 0", "wait_barrier()", "nobody comes"}, [] {
+        launch_calling<32>(64, [] {
+            auto* barrier = reinterpret_cast<std::uint64_t*>(cuda::shared_memory());
+            if (cuda::thread_index() == 0) {
+                cuda::init_barrier(barrier, 2);
+                cuda::arrive(barrier);
+                cuda::wait_barrier(barrier, 0);
+            }
+        });
+    });
+    check_fault(fault_kind::barrier, {"was not made"}, [] {
+        launch_calling<32>(64, [] { cuda::arrive(reinterpret_cast<std::uint64_t*>(cuda::shared_memory())); });
+    });
+    check_fault(fault_kind::barrier, {"not in shared memory"}, [] {
+        launch_calling<32>(64, [] {
+            std::uint64_t local = 0;
+            cuda::init_barrier(&local, 1);
+        });
+    });
+}
+
+TEST_CASE("emulator: a copy of the block that nobody waits for is a fault") {
+    alignas(16) static const float from[4] = {1, 2, 3, 4};
+    check_fault(fault_kind::unwaited_copies, {"of the block"}, [] {
+        launch_calling<32>(64, [] {
+            if (cuda::thread_index() == 0) {
+                auto* barrier = reinterpret_cast<std::uint64_t*>(cuda::shared_memory());
+                cuda::init_barrier(barrier, 1);
+                cuda::arrive_expecting(barrier, 16);
+                cuda::copy_bulk(cuda::shared_memory() + 16, from, 16, barrier);
+            }
+        });
+    });
+}
+
+TEST_CASE("emulator: products of warps that differ, that nobody waits for, or of matrices elsewhere, are faults") {
+    const auto multiply = [](int leading, int warps, bool waits) {
+        launch_calling<128>(8192, [=] {
+            float sum[64] = {};
+            if (cuda::thread_index() < warps * 32) {
+                const auto matrix = cuda::matrix_descriptor(cuda::shared_memory(), leading, 128);
+                cuda::begin_product(sum, matrix, matrix);
+                cuda::commit_products();
+                CHECK(std::isnan(sum[0])); // not yet
+                if (waits) {
+                    cuda::wait_products<0>();
+                }
+            }
+        });
+    };
+    CHECK_NOTHROW(multiply(2048, 4, true));
+
+    check_fault(fault_kind::product, {"do not begin the same"}, [&] { multiply(2048, 3, true); });
+    check_fault(fault_kind::product, {"not waited for"}, [&] { multiply(2048, 4, false); });
+    check_fault(fault_kind::product, {"leaves the shared memory"}, [&] { multiply(8192, 4, true); });
+    check_fault(fault_kind::product, {"multiples of 16 bytes"}, [&] { multiply(2040, 4, true); });
 }
 
 TEST_CASE("emulator: a grid that a device does not start is a fault") {

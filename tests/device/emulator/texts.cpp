@@ -18,6 +18,12 @@ const char* name(fault_kind kind) {
         return "copy";
     case fault_kind::unwaited_copies:
         return "unwaited copies";
+    case fault_kind::barrier:
+        return "barrier";
+    case fault_kind::stuck:
+        return "stuck";
+    case fault_kind::product:
+        return "product";
     case fault_kind::out_of_bounds:
         return "out of bounds";
     }
@@ -49,6 +55,18 @@ std::string describe(const visit& visit) {
         break;
     case stop::multiply_f16:
         at = "multiply_add_f16()";
+        break;
+    case stop::multiply_bf16:
+        at = "multiply_add_bf16()";
+        break;
+    case stop::barrier:
+        at = "wait_barrier()";
+        break;
+    case stop::begin_product:
+        at = "begin_product()";
+        break;
+    case stop::wait_products:
+        at = "wait_products()";
         break;
     default:
         return "has ended";

@@ -3,7 +3,7 @@
 
 /// Rows of a packed tile that are computed side by side; they divide panel_width or leave a remainder that is computed by itself.
 template <class T>
-inline constexpr int packed_operands = PROTONCE_KERNEL_BYTES == 64   ? panel_width<T>
+inline constexpr int packed_rows = PROTONCE_KERNEL_BYTES == 64   ? panel_width<T>
                                    : PROTONCE_KERNEL_BYTES == 32 ? 6
                                                                  : 2;
 
@@ -51,7 +51,7 @@ packed_tile(const T* a, index_t stride_a, const T* b, index_t stride_b, index_t 
 template <class T>
 PROTONCE_KERNEL_TARGET __attribute__((noinline)) void
 packed_product(const T* a, index_t stride_a, const T* b, index_t stride_b, index_t depth, T* out, index_t stride_out) {
-    constexpr int R = packed_operands<T>;
+    constexpr int R = packed_rows<T>;
     constexpr int W = panel_width<T>;
     for (int r = 0; r + R <= W; r += R) {
         packed_tile<T, R>(a + r, stride_a, b, stride_b, depth, out + r * stride_out, stride_out);

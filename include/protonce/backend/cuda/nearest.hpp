@@ -1,83 +1,132 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <protonce/backend/cuda/nearest_kernel.hpp>
+#include <protonce/backend/cuda/doubtful.hpp>
+#include <protonce/backend/cuda/nearest_bf16.hpp>
+#include <protonce/backend/cuda/nearest_tf32.hpp>
+#include <protonce/backend/cuda/nearest_wgmma.hpp>
+#include <protonce/backend/cuda/packed_rows.hpp>
 #include <protonce/backend/cuda/settle_kernel.hpp>
 #include <protonce/backend/elementwise/nearest.hpp>
 
-#include <cmath>
-
 namespace protonce::inline v0::detail::cuda {
 
-/// packed_i = x_i - mean, zeros after the last column; norm_i = ||x_i - mean||
-template <class Run>
-void pack(Run& run, elementwise::table<const float> x, const float* mean, float* packed, index_t stride, float* norm) {
-    run.for_each(x.rows * stride, [=] PROTONCE_HOST_DEVICE(index_t at) {
-        const index_t j = at % stride;
-        packed[at] = j < x.cols ? x(at / stride, j) - mean[j] : 0.0F;
-    });
-    run.for_each(x.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
-        const float* row = packed + i * stride;
-        norm[i] = static_cast<float>(std::sqrt(elementwise::inner_product(row, row, x.cols)));
-    });
-}
-
-/// What is kept of rows that are assigned many times: a centred copy, as the kernel reads it, and their norms.
+/// What is kept of rows that are assigned many times: centred copies, as the kernels read them, and their norms.
 template <class Run>
 class row_index {
 public:
     row_index(Run& run, elementwise::scratch_of<Run>& scratch, matrix_view<const float, typename Run::space> features,
               bool may_centre)
         : plain_(run, scratch, features, may_centre), scope_(scratch),
-          stride_(ceil_div(features.cols(), nearest_scores::chunk) * nearest_scores::chunk),
-          packed_(scope_.template matrix<float>(features.rows(), stride_).data()),
-          norm_(scope_.template vector<float>(features.rows()).data()) {
-        pack<Run>(run, features, plain_.mean(), packed_, stride_, norm_);
+          packed_(scope_, features.rows(), features.cols()) {
+        const pack_rows kernel{.x = features, .mean = plain_.mean(), .out = packed_, .half_square = nullptr};
+        run.launch(kernel.blocks(), 0, kernel);
     }
 
     elementwise::row_index<float, Run>& plain() { return plain_; }
     const elementwise::row_index<float, Run>& plain() const { return plain_; }
-    index_t stride() const { return stride_; } // of packed rows, those of centroids too
-    const float* packed() const { return packed_; }
-    const float* norm() const { return norm_; }
+    const packed_rows& packed() const { return packed_; }
 
 private:
     elementwise::row_index<float, Run> plain_;
     elementwise::scope_of<Run> scope_;
-    index_t stride_;
-    float* packed_;
-    float* norm_;
+    packed_rows packed_;
 };
 
-/// elementwise::nearest_row() with the scores from tensor cores (nearest_kernel.hpp says how exact they are).
+/// elementwise::nearest_row() on the tensor cores, in three passes: scores in bf16 (nearest_wgmma.hpp, nearest_bf16.hpp) leave
+/// one label of a row, or two, or more (doubtful.hpp); where more, so do scores in TF32 with values split in two
+/// (nearest_tf32.hpp). Exact arithmetic decides between two, or looks at all (settle_kernel.hpp).
+struct nearest_passes {
+    elementwise::table<const float> x;
+    elementwise::table<const float> centroids;
+    packed_rows rows;
+    packed_rows moved;      // the centroids
+    float* half_square;     // of the centroids, as pack_rows writes it
+    largest_norms* longest; // (1,)
+    best_three* best;       // (N,)
+    choice* known;          // (N,)
+    row_list list;
+    index_t again_blocks;
+    best_three* part; // (again_blocks, 64)
+
+    template <class Scope, class Run>
+    nearest_passes(Scope& scope, const row_index<Run>& index, elementwise::table<const float> centroids_)
+        : x(index.plain().features()), centroids(centroids_), rows(index.packed()),
+          moved(scope, centroids.rows, centroids.cols),
+          half_square(scope.template vector<float>(moved.padded_rows).data()),
+          longest(scope.template vector<largest_norms>(1).data()),
+          best(scope.template vector<best_three>(x.rows).data()),
+          known(scope.template vector<choice>(x.rows).data()), list{scope.template vector<index_t>(x.rows).data(),
+                                                                    scope.template vector<index_t>(1).data()},
+          again_blocks(nearest_tf32::blocks(x.rows)),
+          part(scope.template matrix<best_three>(again_blocks, nearest_tf32::block_rows).data()) {}
+
+    template <class Run>
+    void pack(Run& run, const float* mean) const {
+        const pack_rows kernel{.x = centroids, .mean = mean, .out = moved, .half_square = half_square};
+        run.launch(kernel.blocks(), 0, kernel);
+        run.launch(1, find_largest_norms::shared_bytes, find_largest_norms{.in = moved, .out = longest});
+    }
+    template <class Run>
+    void score(Run& run) const {
+        if (run.template has_body<nearest_wgmma>()) {
+            score_by<nearest_wgmma>(run);
+        } else {
+            score_by<nearest_bf16>(run);
+        }
+    }
+    template <class Kernel, class Run>
+    void score_by(Run& run) const {
+        const Kernel kernel{.rows = rows, .centroids = moved, .half_square = half_square, .best = best};
+        run.launch(kernel.blocks(), Kernel::shared_bytes, kernel);
+    }
+    template <class Run>
+    void decide(Run& run, bool is_exact) const {
+        const decide_rows kernel{
+            .rows = rows, .longest = longest, .is_exact = is_exact, .best = best, .known = known, .list = list};
+        elementwise::fill(run, list.count, 1, index_t{0});
+        run.launch(kernel.blocks(), 0, kernel);
+    }
+    nearest_tf32 scores_in_tf32() const {
+        return {.rows = rows.values,
+                .centroids = moved.values,
+                .half_square = half_square,
+                .list = list,
+                .num_centroids = centroids.rows,
+                .stride = rows.stride,
+                .num_blocks = again_blocks,
+                .part = part};
+    }
+    template <class Run>
+    void decide_again(Run& run) const {
+        const nearest_tf32 kernel = scores_in_tf32();
+        run.launch(again_blocks, nearest_tf32::shared_bytes, kernel);
+        const choice_by_tf32 choose{.scores = kernel, .norm = rows.norm, .longest = longest, .known = known};
+        run.for_each(x.rows, choose);
+    }
+    template <class Run>
+    void settle(Run& run, label_t* assignment, double* squared_distances) const {
+        run.for_each(x.rows, settle_pairs{.x = x, .centroids = centroids, .known = known});
+        run.launch(ceil_div(x.rows, settle_rows::threads), 0,
+                   settle_rows{.x = x,
+                               .centroids = centroids,
+                               .known = known,
+                               .assignment = assignment,
+                               .squared_distances = squared_distances});
+    }
+};
+
+/// \param is_exact  false: the best score in bf16 names the label
 template <class Run>
 void nearest_row(Run& run, elementwise::scratch_of<Run>& scratch, const row_index<Run>& index,
-                 elementwise::table<const float> centroids, label_t* assignment, double* squared_distances) {
+                 elementwise::table<const float> centroids, bool is_exact, label_t* assignment,
+                 double* squared_distances) {
     elementwise::scope_of<Run> scope(scratch);
-    const elementwise::table<const float> x(index.plain().features());
-    const index_t stride = index.stride();
-    const auto moved = scope.template matrix<float>(centroids.rows, stride);
-    float* half_square = scope.template vector<float>(centroids.rows).data();
-    float* longest = scope.template vector<float>(1).data();
-    auto* best = scope.template vector<elementwise::best_two<float>>(x.rows).data();
-    elementwise::centre_centroids<Run, float>(run, scratch, centroids, index.plain().mean(), moved, half_square,
-                                              longest);
-    run.launch(ceil_div(x.rows, nearest_scores::block_rows), nearest_scores::shared_bytes,
-               nearest_scores{.rows = index.packed(),
-                              .centroids = moved.data(),
-                              .half_square = half_square,
-                              .num_rows = x.rows,
-                              .num_centroids = centroids.rows,
-                              .stride = stride,
-                              .best = best});
-    run.launch(ceil_div(x.rows, settle_rows::threads), 0,
-               settle_rows{.x = x,
-                           .centroids = centroids,
-                           .best = best,
-                           .norm = index.norm(),
-                           .longest = longest,
-                           .roundings = static_cast<float>(7 * stride + 64),
-                           .assignment = assignment,
-                           .squared_distances = squared_distances});
+    const nearest_passes passes(scope, index, centroids);
+    passes.pack(run, index.plain().mean());
+    passes.score(run);
+    passes.decide(run, is_exact);
+    passes.decide_again(run);
+    passes.settle(run, assignment, squared_distances);
 }
 
 } // namespace protonce::inline v0::detail::cuda

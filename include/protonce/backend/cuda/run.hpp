@@ -64,6 +64,15 @@ public:
         require_success(cudaLaunchKernelEx(&config, run_kernel<Kernel>, kernel), "launching a kernel");
     }
 
+    /// Is there more of the kernel than a return? Kernels for a single architecture are empty when compiled for others, and
+    /// which one the device runs is known when it has been loaded. What they are for keeps most registers busy.
+    template <class Kernel>
+    bool has_body() const {
+        cudaFuncAttributes attributes{};
+        require_success(cudaFuncGetAttributes(&attributes, run_kernel<Kernel>), "asking about a kernel");
+        return attributes.numRegs > 64;
+    }
+
     /// Radix sort, which is stable. Takes as much scratch as the arrays, and what CUB asks for.
     void stable_sort(workspace<device>& scratch, std::uint32_t* key, index_t* row, index_t n) {
         workspace<device>::scope scope(scratch);

@@ -1,25 +1,43 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <protonce/backend/cuda/thread.hpp>
-#include <protonce/backend/elementwise/nearest.hpp>
+#include <protonce/backend/cuda/best_of_row.hpp>
+#include <protonce/backend/elementwise/table.hpp>
+#include <protonce/core/exact_distance.hpp>
 
 #include <cstdint>
 
 namespace protonce::inline v0::detail::cuda {
 
-/// Labels and squared distances from the best two scores of each row, a thread a row. A row whose best score is not certain is looked
-/// at again by its whole warp: a lane takes every 32nd centroid, then the lanes compare what they found, in exact arithmetic where
-/// distances in double cannot tell.
+/// Of two labels the nearer one, in double, and in exact arithmetic where that cannot tell: an element a row.
+struct settle_pairs {
+    elementwise::table<const float> x;
+    elementwise::table<const float> centroids;
+    choice* known; // (N,)
+
+    PROTONCE_HOST_DEVICE void operator()(index_t row) const {
+        const choice mine = known[row];
+        if (mine.other < 0 || mine.other == mine.label) {
+            return;
+        }
+        const float* a = centroids.row(mine.label);
+        const float* b = centroids.row(mine.other);
+        const int order = compare_rounded(x.row(row), a, squared_distance(x.row(row), a, x.cols), b,
+                                          squared_distance(x.row(row), b, x.cols), x.cols);
+        const label_t label = order > 0 || (order == 0 && mine.other < mine.label) ? mine.other : mine.label;
+        known[row] = {label, label};
+    }
+};
+
+/// Labels and squared distances from what is known of each row, one label or nothing, a thread a row. Of a row of which nothing
+/// is known the whole warp looks for the nearest centroid: a lane takes every 32nd one, then the lanes compare what they found, in
+/// exact arithmetic where distances in double cannot tell.
 struct settle_rows {
     static constexpr int threads = 128;
     static constexpr int warp = 32;
 
     elementwise::table<const float> x;
     elementwise::table<const float> centroids;
-    const elementwise::best_two<float>* best; // (N,)
-    const float* norm;                        // (N,) of the centred rows
-    const float* longest;                     // (1,) norm of the centroids
-    float roundings;                          // of a score, as score_margin() takes them
+    const choice* known; // (N,)
     label_t* assignment;
     double* squared_distances; // or nullptr
 
@@ -27,11 +45,9 @@ struct settle_rows {
         const int lane = thread_index() % warp;
         const index_t row = index_t{block_index()} * threads + thread_index();
         const bool is_row = row < x.rows;
-        index_t label = is_row ? best[row].label : 0;
-        std::uint32_t doubtful = 0; // a bit a lane
-        if (is_row && !best[row].is_certain(elementwise::score_margin<float>(longest[0], norm[row], roundings))) {
-            doubtful = std::uint32_t{1} << lane;
-        }
+        const choice mine = is_row ? known[row] : choice{0, 0};
+        index_t label = mine.label;
+        std::uint32_t doubtful = mine.other < 0 ? std::uint32_t{1} << lane : 0; // a bit a lane
         for (int mask = 1; mask < warp; mask *= 2) {
             doubtful |= shuffle_xor(doubtful, mask);
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/core/types.hpp>
 
 /// What a kernel does as one of many threads. Kernels are function objects with `static constexpr int threads`, their block's size, and
 /// an operator() that every thread of every block calls; they are written on these functions alone, so the same text is compiled by
@@ -45,6 +46,12 @@ PROTONCE_DEVICE T shuffle_xor(T value, int mask) {
     return __shfl_xor_sync(0xffffffffu, value, mask);
 }
 
+/// Adds to a counter that other threads add to; returns what it was before.
+PROTONCE_DEVICE inline index_t fetch_add(index_t* counter, index_t value) {
+    return static_cast<index_t>(
+        atomicAdd(reinterpret_cast<unsigned long long*>(counter), static_cast<unsigned long long>(value)));
+}
+
 /// The block's dynamic shared memory, aligned to 128 bytes; undefined when the block begins.
 PROTONCE_DEVICE inline unsigned char* shared_memory() {
     extern __shared__ __align__(128) unsigned char protonce_shared_memory[];
@@ -80,6 +87,15 @@ PROTONCE_DEVICE inline std::uint32_t to_tf32(float value) {
 PROTONCE_DEVICE inline void multiply_add_tf32(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
     asm volatile(
         "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+/// c += a b as above, of pairs of bf16: a is 16 x 16, b is 16 x 8. A register holds two neighbours in k, the first in its low half:
+///     a: (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8)      b: (2t, g), (2t + 8, g)      c: as above
+PROTONCE_DEVICE inline void multiply_add_bf16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }

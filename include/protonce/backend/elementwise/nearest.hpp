@@ -48,16 +48,15 @@ template <class T>
 struct best_two {
     T first = -std::numeric_limits<T>::infinity();
     T second = -std::numeric_limits<T>::infinity();
-    index_t label = 0;
+    label_t label = 0;
 
+    /// Without branches; NaN is never better.
     PROTONCE_HOST_DEVICE void take(T score, index_t k) {
-        if (score > first) {
-            second = first;
-            first = score;
-            label = k;
-        } else if (score > second) {
-            second = score;
-        }
+        const bool is_best = score > first;
+        const T loser = is_best ? first : score;
+        second = loser > second ? loser : second;
+        first = is_best ? score : first;
+        label = is_best ? static_cast<label_t>(k) : label;
     }
     /// The best two of both.
     PROTONCE_HOST_DEVICE void merge(const best_two& other) {

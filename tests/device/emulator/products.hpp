@@ -4,8 +4,10 @@
 
 namespace emulator::detail {
 
-/// The tile products of a warp whose lanes wait at them, first of 32; backend/cuda/thread.hpp says which values a lane holds.
+// Products of tiles by a warp: lanes bring the fragments that thread.hpp describes. Sums are of float, c first, then by rising
+// column of a.
 void multiply_tf32(thread* lanes);
+void multiply_bf16(thread* lanes);
 void multiply_f16(thread* lanes);
 
 } // namespace emulator::detail

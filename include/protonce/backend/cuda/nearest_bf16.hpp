@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/backend/cuda/best_of_row.hpp>
+#include <protonce/backend/cuda/packed_rows.hpp>
+#include <protonce/backend/cuda/thread.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+namespace protonce::inline v0::detail::cuda {
+
+/// The best scores x.c - ||c||^2 / 2 of 128 rows a block, over all centroids, on the tensor cores in bf16; doubtful.hpp
+/// says how far they are to be trusted.
+///
+/// Eight warps, 32 rows by 64 centroids each. Sums begin with -||c||^2 / 2. A score is looked at only where the largest
+/// of a thread's sixteen is among its best three so far: the usual cost is one maximum a score. Chunks of 32 columns pass
+/// through four stages of shared memory.
+///
+/// reads N C K / 128 values of each matrix, from the cache for the most part; compute-bound
+struct nearest_bf16 {
+    static constexpr int threads = 256;
+    static constexpr int block_rows = bf16_tiles::rows;
+    static constexpr int block_centroids = bf16_tiles::rows;
+    static constexpr int stages = 4;
+    static constexpr int matrix_bytes = bf16_tiles::chunk_values * 2; // of a stage, of rows or centroids
+    static constexpr std::size_t shared_bytes = std::size_t{stages} * 2 * matrix_bytes;
+
+    packed_rows rows;
+    packed_rows centroids;
+    const float* half_square; // (padded_rows of the centroids,)
+    best_three* best;         // (N,)
+
+    index_t blocks() const { return rows.padded_rows / block_rows; }
+
+    PROTONCE_DEVICE void operator()() const {
+        const index_t chunks = rows.chunks();
+        const index_t steps = centroids.padded_rows / block_centroids * chunks;
+        const place at = here();
+
+        best_three mine[4]; // of rows g, g + 8, g + 16, g + 24 of the warp
+        float sum[2][8][4];
+        for (index_t step = 0; step < stages - 1; ++step) {
+            fetch(step, steps);
+            commit_copies();
+        }
+        index_t chunk = 0;
+        index_t first = 0; // centroid
+        for (index_t step = 0; step < steps; ++step) {
+            wait_copies<stages - 2>(); // this step's copies have come
+            sync_block();              // those of all threads, and all have left the stage that is filled next
+            fetch(step + stages - 1, steps);
+            commit_copies();
+            if (chunk == 0) {
+                begin(first, at, sum);
+            }
+            multiply(stage_memory(step), at, sum);
+            if (++chunk == chunks) {
+                take(first, at, sum, mine);
+                chunk = 0;
+                first += block_centroids;
+            }
+        }
+        wait_copies<0>();
+        sync_block();
+        merge(at, mine);
+    }
+
+private:
+    /// First row and centroid of the thread's warp in the block; its group and place in the fragments.
+    struct place {
+        int row;
+        int col;
+        int group;
+        int member;
+    };
+    PROTONCE_DEVICE static place here() {
+        const int warp = thread_index() / 32;
+        return {warp / 2 * 32, warp % 2 * 64, thread_index() % 32 / 4, thread_index() % 4};
+    }
+
+    PROTONCE_DEVICE static unsigned char* stage_memory(index_t step) {
+        return shared_memory() + step % stages * (2 * matrix_bytes);
+    }
+
+    /// Begins to copy what a step needs, unless it is past the last one. Chunks of centroids lie in the order of the
+    /// steps.
+    PROTONCE_DEVICE void fetch(index_t step, index_t steps) const {
+        if (step >= steps) {
+            return;
+        }
+        const index_t row_chunk = block_index() * rows.chunks() + step % rows.chunks();
+        const std::uint16_t* from_rows = rows.rounded + row_chunk * bf16_tiles::chunk_values;
+        const std::uint16_t* from_centroids = centroids.rounded + step * bf16_tiles::chunk_values;
+        unsigned char* to = stage_memory(step);
+        PROTONCE_UNROLL for (int piece = 0; piece < matrix_bytes / 16 / threads; ++piece) {
+            const int i = thread_index() + piece * threads;
+            copy_async_16(to + i * 16, from_rows + i * 8, true);
+            copy_async_16(to + matrix_bytes + i * 16, from_centroids + i * 8, true);
+        }
+    }
+
+    PROTONCE_DEVICE void begin(index_t first, const place& at, float (&sum)[2][8][4]) const {
+        PROTONCE_UNROLL for (int n = 0; n < 8; ++n) {
+            PROTONCE_UNROLL for (int e = 0; e < 2; ++e) {
+                const float half = -half_square[first + at.col + n * 8 + 2 * at.member + e];
+                PROTONCE_UNROLL for (int m = 0; m < 2; ++m) {
+                    sum[m][n][e] = half;
+                    sum[m][n][e + 2] = half;
+                }
+            }
+        }
+    }
+
+    PROTONCE_DEVICE static void multiply(const unsigned char* stage, const place& at, float (&sum)[2][8][4]) {
+        constexpr int core_words = 32; // one a lane
+        constexpr int cores = bf16_tiles::rows / bf16_tiles::core;
+        const auto* words = reinterpret_cast<const std::uint32_t*>(stage) + thread_index() % 32;
+        const std::uint32_t* a = words + at.row / 8 * core_words;
+        const std::uint32_t* b = words + matrix_bytes / 4 + at.col / 8 * core_words;
+        PROTONCE_UNROLL for (int k = 0; k < 4; k += 2) { // cores of 8 columns, two an instruction
+            std::uint32_t left[2][4];
+            PROTONCE_UNROLL for (int m = 0; m < 2; ++m) {
+                PROTONCE_UNROLL for (int i = 0; i < 4; ++i) {
+                    left[m][i] = a[((k + i / 2) * cores + 2 * m + i % 2) * core_words];
+                }
+            }
+            PROTONCE_UNROLL for (int n = 0; n < 8; ++n) {
+                const std::uint32_t right[2] = {b[(k * cores + n) * core_words], b[((k + 1) * cores + n) * core_words]};
+                PROTONCE_UNROLL for (int m = 0; m < 2; ++m) {
+                    multiply_add_bf16(sum[m][n], left[m], right);
+                }
+            }
+        }
+    }
+
+    /// Scores of a finished tile into the best so far.
+    PROTONCE_DEVICE static void take(index_t first, const place& at, const float (&sum)[2][8][4],
+                                     best_three (&mine)[4]) {
+        PROTONCE_UNROLL for (int r = 0; r < 4; ++r) {
+            float largest = sum[r / 2][0][r % 2 * 2];
+            PROTONCE_UNROLL for (int i = 1; i < 16; ++i) {
+                largest = std::fmax(largest, sum[r / 2][i / 2][r % 2 * 2 + i % 2]); // the other one, if one is NaN
+            }
+            if (largest > mine[r].third) {
+                PROTONCE_UNROLL for (int i = 0; i < 16; ++i) {
+                    mine[r].take(sum[r / 2][i / 2][r % 2 * 2 + i % 2],
+                                 static_cast<label_t>(first) + at.col + i / 2 * 8 + 2 * at.member + i % 2);
+                }
+            }
+        }
+    }
+
+    /// The four lanes of a row, then the two warps of a row, put their best together.
+    PROTONCE_DEVICE void merge(const place& at, best_three (&mine)[4]) const {
+        auto* shared = reinterpret_cast<best_three*>(shared_memory());
+        PROTONCE_UNROLL for (int r = 0; r < 4; ++r) {
+            merge_four_lanes(mine[r]);
+            if (at.member == 0) {
+                shared[(at.row + r * 8 + at.group) * 2 + at.col / 64] = mine[r];
+            }
+        }
+        sync_block();
+        const index_t row = index_t{block_index()} * block_rows + thread_index();
+        if (thread_index() < block_rows && row < rows.rows) {
+            best_three out = shared[thread_index() * 2];
+            out.merge(shared[thread_index() * 2 + 1]);
+            best[row] = out;
+        }
+    }
+};
+
+} // namespace protonce::inline v0::detail::cuda

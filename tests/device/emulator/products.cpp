@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+#include <device/emulator/products.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace emulator::detail {
+namespace {
+
+float from_tf32(std::uint32_t bits) {
+    return std::bit_cast<float>(bits & 0xffffe000u);
+}
+
+float from_bf16(std::uint32_t bits) {
+    return std::bit_cast<float>(bits << 16);
+}
+
+float from_f16(std::uint32_t bits) {
+    const auto exponent = static_cast<int>(bits >> 10 & 0x1fu);
+    const auto mantissa = static_cast<float>(bits & 0x3ffu);
+    const float size = exponent == 0   ? std::ldexp(mantissa, -24)
+                       : exponent < 31 ? std::ldexp(mantissa + 1024, exponent - 25)
+                       : mantissa > 0  ? std::numeric_limits<float>::quiet_NaN()
+                                       : std::numeric_limits<float>::infinity();
+    return (bits & 0x8000u) != 0 ? -size : size;
+}
+
+struct tf32_operands {
+    static constexpr int depth = 8;
+
+    static void read(const visit& in, int g, int t, float (&a)[16][depth], float (&b)[depth][8]) {
+        for (int i = 0; i < 4; ++i) {
+            a[g + i % 2 * 8][t + i / 2 * 4] = from_tf32(in.a[i]);
+        }
+        b[t][g] = from_tf32(in.b[0]);
+        b[t + 4][g] = from_tf32(in.b[1]);
+    }
+};
+
+/// Pairs of 16 bits, each made a number by `from`, which looks at the low half.
+template <float (*from)(std::uint32_t)>
+struct pair_operands {
+    static constexpr int depth = 16;
+
+    static void read(const visit& in, int g, int t, float (&a)[16][depth], float (&b)[depth][8]) {
+        for (int half = 0; half < 2; ++half) {
+            for (int i = 0; i < 4; ++i) {
+                a[g + i % 2 * 8][2 * t + i / 2 * 8 + half] = from(in.a[i] >> 16 * half);
+            }
+            b[2 * t + half][g] = from(in.b[0] >> 16 * half);
+            b[2 * t + 8 + half][g] = from(in.b[1] >> 16 * half);
+        }
+    }
+};
+
+template <class Operands>
+void multiply(thread* lanes) {
+    float a[16][Operands::depth];
+    float b[Operands::depth][8];
+    float c[16][8];
+    for (int lane = 0; lane < warp_size; ++lane) {
+        const visit& in = lanes[lane].now;
+        Operands::read(in, lane / 4, lane % 4, a, b);
+        for (int i = 0; i < 4; ++i) {
+            c[lane / 4 + i / 2 * 8][2 * (lane % 4) + i % 2] = in.c[i];
+        }
+    }
+    for (int row = 0; row < 16; ++row) {
+        for (int k = 0; k < Operands::depth; ++k) {
+            for (int col = 0; col < 8; ++col) {
+                c[row][col] += a[row][k] * b[k][col]; // the product of two is exact
+            }
+        }
+    }
+    for (int lane = 0; lane < warp_size; ++lane) {
+        for (int i = 0; i < 4; ++i) {
+            lanes[lane].now.c[i] = c[lane / 4 + i / 2 * 8][2 * (lane % 4) + i % 2];
+        }
+    }
+}
+
+} // namespace
+
+std::uint32_t to_f16(float value) {
+    const std::uint32_t sign = std::bit_cast<std::uint32_t>(value) >> 16 & 0x8000u;
+    const float size = std::abs(value);
+    if (value != value) {
+        return 0x7fffu;
+    }
+    if (size >= 65520.0F) { // half a unit above the largest
+        return sign | 0x7c00u;
+    }
+    if (size < 0x1p-14F) {
+        return sign | static_cast<std::uint32_t>(std::nearbyint(size * 0x1p24F)); // 1024 is the least normal one
+    }
+    const auto bits = std::bit_cast<std::uint32_t>(size) - (112u << 23);
+    return sign | (bits + 0xfffu + (bits >> 13 & 1u)) >> 13;
+}
+
+void multiply_tf32(thread* lanes) {
+    multiply<tf32_operands>(lanes);
+}
+void multiply_bf16(thread* lanes) {
+    multiply<pair_operands<from_bf16>>(lanes);
+}
+void multiply_f16(thread* lanes) {
+    multiply<pair_operands<from_f16>>(lanes);
+}
+
+void product_queue::begin(const thread* lanes, bool early, const read_operands& read) {
+    const visit& first = lanes[0].now;
+    history_ = (history_ ^ first.left) * 0x9e3779b97f4a7c15u + first.right;
+    const auto is_known = [&](const sums& one) { return one.at[0] == first.c; };
+    if (std::none_of(sums_.begin(), sums_.end(), is_known)) {
+        sums& kept = sums_.emplace_back();
+        for (int lane = 0; lane < warp_size; ++lane) {
+            kept.at[lane] = lanes[lane].now.c;
+            std::copy_n(kept.at[lane], lane_sums, kept.value[lane]);
+            std::fill_n(kept.at[lane], lane_sums, std::numeric_limits<float>::quiet_NaN());
+        }
+    }
+    products_.push_back({first.c, first.left, first.right, nullptr});
+    if (early) {
+        products_.back().read = std::make_shared<operands>();
+        read(first.left, first.right, *products_.back().read);
+    }
+}
+
+void product_queue::wait(std::size_t left, const read_operands& read) {
+    if (ends_.size() <= left) {
+        return;
+    }
+    const std::size_t groups = ends_.size() - left;
+    const std::size_t done = ends_[groups - 1];
+    for (std::size_t i = 0; i < done; ++i) {
+        product& one = products_[i];
+        if (one.read == nullptr) {
+            one.read = std::make_shared<operands>();
+            read(one.left, one.right, *one.read);
+        }
+        multiply(*one.read,
+                 *std::find_if(sums_.begin(), sums_.end(), [&](const sums& of) { return of.at[0] == one.sums; }));
+    }
+    products_.erase(products_.begin(), products_.begin() + static_cast<std::ptrdiff_t>(done));
+    ends_.erase(ends_.begin(), ends_.begin() + static_cast<std::ptrdiff_t>(groups));
+    for (std::size_t& end : ends_) {
+        end -= done;
+    }
+    std::erase_if(sums_, [&](const sums& of) {
+        if (std::any_of(products_.begin(), products_.end(), [&](const product& p) { return p.sums == of.at[0]; })) {
+            return false;
+        }
+        for (int lane = 0; lane < warp_size; ++lane) {
+            std::copy_n(of.value[lane], lane_sums, of.at[lane]);
+        }
+        return true;
+    });
+}
+
+void product_queue::multiply(const operands& in, sums& to) {
+    for (int lane = 0; lane < warp_size; ++lane) {
+        for (int i = 0; i < lane_sums; ++i) {
+            const float* left = in.left[lane / 4 + i / 2 % 2 * 8];
+            const float* right = in.right[i / 4 * 8 + lane % 4 * 2 + i % 2];
+            for (int k = 0; k < depth; ++k) {
+                to.value[lane][i] += left[k] * right[k];
+            }
+        }
+    }
+}
+
+void product_queue::restart() {
+    products_.clear();
+    ends_.clear();
+    sums_.clear();
+    history_ = 0;
+}
+
+} // namespace emulator::detail

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <device/device_run.hpp>
+#include <support/placed.hpp>
+#include <support/random.hpp>
+
+#include <protonce/backend/cuda/nearest.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <functional>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+namespace test {
+
+namespace cuda = protonce::detail::cuda;
+using run_type = decltype(device_run());
+
+/// The best scores of a row, and the labels of the first of them.
+struct ranked {
+    std::vector<float> score;
+    std::vector<label_t> label;
+};
+
+/// What the passes leave in memory, not centred.
+struct trace {
+    std::vector<ranked> in_bf16, in_tf32;   // (N,); in TF32 of listed rows
+    std::vector<float> margin;              // (N,) of in_bf16
+    std::vector<float> margin_again;        // (N,) of in_tf32
+    std::vector<cuda::choice> known, again; // (N,) after the first pass, where not listed; after the second one
+    std::vector<index_t> list;              // rows with more than two labels after the first pass
+};
+
+inline std::vector<ranked> ranks(const std::vector<cuda::best_three>& rows) {
+    std::vector<ranked> out;
+    for (const auto& best : rows) {
+        out.push_back({{best.first, best.second, best.third}, {best.label, best.second_label}});
+    }
+    return out;
+}
+
+template <class Kernel = cuda::nearest_bf16>
+trace trace_passes(const test::matrix<float>& x, const test::matrix<float>& centroids) {
+    device_backend be;
+    auto run = device_run();
+    placed<device_backend, float> features(be, x), c(be, centroids);
+    cuda::row_index<run_type> index(run, be.scratch(), features.rows(), false);
+    protonce::detail::elementwise::scope_of<run_type> scope(be.scratch());
+    const cuda::nearest_passes passes(scope, index, c.rows());
+    const auto read = [&](const auto* from, index_t n) {
+        std::vector<std::remove_cvref_t<decltype(*from)>> out(static_cast<std::size_t>(n));
+        run.read(from, out.data(), n);
+        return out;
+    };
+
+    trace out;
+    passes.pack(run, index.plain().mean());
+    passes.score_by<Kernel>(run);
+    out.in_bf16 = ranks(read(passes.best, x.rows()));
+    passes.decide(run, true);
+    out.list = read(passes.list.row, read(passes.list.count, 1)[0]);
+    out.known = read(passes.known, x.rows());
+    passes.decide_again(run);
+    out.again = read(passes.known, x.rows());
+
+    cuda::best_three* merged = scope.vector<cuda::best_three>(x.rows()).data();
+    const auto kernel = passes.scores_in_tf32();
+    run.for_each(static_cast<index_t>(out.list.size()),
+                 [=] PROTONCE_HOST_DEVICE(index_t entry) { merged[kernel.list.row[entry]] = kernel.merged(entry); });
+    out.in_tf32 = ranks(read(merged, x.rows()));
+
+    const auto norm = read(passes.rows.norm, x.rows());
+    const auto rest = read(passes.rows.rest, x.rows());
+    const auto longest = read(passes.longest, 1)[0];
+    for (std::size_t i = 0; i < norm.size(); ++i) {
+        out.margin.push_back(cuda::bf16_margin(norm[i], rest[i], longest, passes.rows.stride));
+        out.margin_again.push_back(protonce::detail::elementwise::score_margin<float>(
+            longest.norm, norm[i], cuda::nearest_tf32::roundings(passes.rows.stride)));
+    }
+    std::sort(out.list.begin(), out.list.end());
+    return out;
+}
+
+/// Exact to double's rounding, which is nothing beside a margin.
+inline double score(const test::matrix<float>& x, index_t i, const test::matrix<float>& centroids, index_t k) {
+    double sum = 0;
+    for (index_t j = 0; j < x.cols(); ++j) {
+        const auto c = static_cast<double>(centroids(k, j));
+        sum += c * (static_cast<double>(x(i, j)) - c / 2);
+    }
+    return sum;
+}
+
+/// The largest error of the best scores of the rows, in units of what the margin allows; above 1 is too much.
+inline double worst_score(const test::matrix<float>& x, const test::matrix<float>& centroids,
+                          const std::vector<ranked>& best, const std::vector<float>& margin) {
+    double worst = 0;
+    for (index_t i = 0; i < x.rows(); ++i) {
+        const ranked& found = best[static_cast<std::size_t>(i)];
+        const double allowed = static_cast<double>(margin[static_cast<std::size_t>(i)]) / 2;
+        const auto compare = [&](float actual, double expected) {
+            worst = std::max(worst, std::abs(static_cast<double>(actual) - expected) / allowed);
+        };
+        std::vector<double> exact;
+        for (index_t k = 0; k < centroids.rows(); ++k) {
+            exact.push_back(score(x, i, centroids, k));
+        }
+        for (std::size_t rank = 0; rank < found.label.size() && rank < exact.size(); ++rank) {
+            const label_t label = found.label[rank];
+            REQUIRE(label >= 0);
+            REQUIRE(label < centroids.rows());
+            CHECK((rank == 0 || label != found.label[0]));
+            compare(found.score[rank], exact[static_cast<std::size_t>(label)]);
+        }
+        std::sort(exact.begin(), exact.end(), std::greater<>());
+        for (std::size_t rank = 0; rank < found.score.size(); ++rank) {
+            if (rank < exact.size()) {
+                compare(found.score[rank], exact[rank]);
+            } else {
+                CHECK(found.score[rank] == -std::numeric_limits<float>::infinity());
+            }
+        }
+    }
+    return worst;
+}
+
+template <class F>
+void for_each_value(test::matrix<float>& values, const F& f) {
+    for (index_t i = 0; i < values.rows(); ++i) {
+        for (index_t j = 0; j < values.cols(); ++j) {
+            values(i, j) = f(values(i, j));
+        }
+    }
+}
+
+} // namespace test
