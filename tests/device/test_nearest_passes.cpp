@@ -51,8 +51,8 @@ void check_labels(const test::matrix<float>& x, const test::matrix<float>& centr
 
 } // namespace
 
-TEST_CASE_TEMPLATE("nearest passes: the best two scores of any shape lie within half the margin", Kernel, nearest_bf16,
-                   nearest_wgmma) {
+TEST_CASE_TEMPLATE("nearest passes: the best three scores of any shape lie within half the margin", Kernel,
+                   nearest_bf16, nearest_wgmma) {
     if (std::is_same_v<Kernel, nearest_wgmma> && !test::has_body<nearest_wgmma>()) {
         MESSAGE("skipped: not compiled for this device");
         return;
@@ -187,7 +187,12 @@ TEST_CASE("nearest passes: TF32 leaves one label, or two, or more, where bf16 le
     int one = 0;
     int two = 0;
     for (const index_t i : passes.list) {
-        const auto& again = passes.again[static_cast<std::size_t>(i)];
+        const auto at = static_cast<std::size_t>(i);
+        const auto& [score, label] = passes.in_tf32[at];
+        const choice& again = passes.again[at];
+        const choice expected = choose({score[0], score[1], score[2], label[0], label[1]}, passes.margin_again[at]);
+        CHECK(again.label == expected.label);
+        CHECK(again.other == expected.other);
         one += again.other == again.label ? 1 : 0;
         two += again.other >= 0 && again.other != again.label ? 1 : 0;
     }

@@ -58,15 +58,6 @@ struct best_two {
         first = is_best ? score : first;
         label = is_best ? static_cast<label_t>(k) : label;
     }
-    /// The best two of both.
-    PROTONCE_HOST_DEVICE void merge(const best_two& other) {
-        const bool is_other = other.first > first || (other.first == first && other.label < label);
-        const T loser = is_other ? first : other.first;
-        const T runner_up = is_other ? other.second : second;
-        second = loser > runner_up ? loser : runner_up;
-        first = is_other ? other.first : first;
-        label = is_other ? other.label : label;
-    }
     /// Is the best one the nearest for sure, if scores are within margin / 2 of the exact ones?
     PROTONCE_HOST_DEVICE bool is_certain(T margin) const { return first - second > margin && check::is_finite(margin); }
 };
@@ -94,7 +85,7 @@ PROTONCE_HOST_DEVICE void settle_row(index_t i, const best_two<T>& best, T margi
     }
 }
 
-/// Centroids less the mean, in rows of `moved`, with zeros after the last column; half their squared norms, and the largest norm:
+/// Centroids less the mean, in rows of `moved`; half their squared norms, and the largest norm:
 /// infinity where squares of norms underflow, so that no score of such centroids is taken for certain.
 template <class Run, class T>
 void centre_centroids(Run& run, scratch_of<Run>& scratch, table<const T> centroids, const T* mean, table<T> moved,
@@ -104,8 +95,8 @@ void centre_centroids(Run& run, scratch_of<Run>& scratch, table<const T> centroi
     const index_t cols = centroids.cols;
     run.for_each(centroids.rows, [=] PROTONCE_HOST_DEVICE(index_t k) {
         double sum = 0;
-        for (index_t j = 0; j < moved.cols; ++j) {
-            moved(k, j) = j < cols ? centroids(k, j) - mean[j] : T(0);
+        for (index_t j = 0; j < cols; ++j) {
+            moved(k, j) = centroids(k, j) - mean[j];
             sum += static_cast<double>(moved(k, j)) * static_cast<double>(moved(k, j));
         }
         half_square[k] = static_cast<T>(sum / 2);
