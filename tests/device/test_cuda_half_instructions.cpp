@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The functions of a thread for half precision, as test_cuda_instructions.cpp has them for TF32.
+// Rounding to half precision by a thread; test_cuda_instructions.cpp has its product of tiles.
 #include <device/device_run.hpp>
 #include <support/conformance.hpp>
 
@@ -9,7 +9,6 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <iterator>
 #include <limits>
 #include <vector>
 
@@ -65,37 +64,6 @@ float rounded_to_f16(float value) {
     return std::abs(rounded) > 65504 ? std::copysign(std::numeric_limits<float>::infinity(), value) : rounded;
 }
 
-/// c += a b in half precision: a (16, 16), b (8, 16), row n, column k, c (16, 8).
-struct half_product_kernel {
-    static constexpr int threads = 32;
-    const float* a;
-    const float* b;
-    const float* c;
-    float* out;
-
-    PROTONCE_DEVICE void operator()() const {
-        const int g = thread_index() / 4;
-        const int t = thread_index() % 4;
-        const auto pair = [](const float* of, int row, int k) {
-            const float* from = of + row * 16 + k;
-            return to_f16_pair(from[0], from[1]);
-        };
-        const float* a_of = a + block_index() * 256;
-        const float* b_of = b + block_index() * 128;
-        const std::uint32_t rows[4] = {pair(a_of, g, 2 * t), pair(a_of, g + 8, 2 * t), pair(a_of, g, 2 * t + 8),
-                                       pair(a_of, g + 8, 2 * t + 8)};
-        const std::uint32_t cols[2] = {pair(b_of, g, 2 * t), pair(b_of, g, 2 * t + 8)};
-        float sum[4];
-        for (int e = 0; e < 4; ++e) {
-            sum[e] = c[block_index() * 128 + (g + e / 2 * 8) * 8 + 2 * t + e % 2];
-        }
-        multiply_add_f16(sum, rows, cols);
-        for (int e = 0; e < 4; ++e) {
-            out[block_index() * 128 + (g + e / 2 * 8) * 8 + 2 * t + e % 2] = sum[e];
-        }
-    }
-};
-
 } // namespace
 
 TEST_CASE("cuda instructions: rounding to half precision") {
@@ -140,36 +108,5 @@ TEST_CASE("cuda instructions: what half precision cannot hold is infinite, and N
         CHECK((value == value ? out.values()[0] == std::copysign(infinity, value) : std::isnan(out.values()[0])));
         CHECK(std::isnan(out.values()[1]));
         CHECK(out.values()[8] == 0);
-    }
-}
-
-TEST_CASE("cuda instructions: a product of tiles in half precision, exact for whole numbers") {
-    TEST_RANDOM(random, 705);
-    constexpr index_t count = 20;
-    const auto whole = [&](index_t n) {
-        std::vector<float> out;
-        std::generate_n(std::back_inserter(out), n, [&] { return static_cast<float>(random.integer(9) - 4); });
-        return out;
-    };
-    const auto a = whole(count * 256), b = whole(count * 128), c = whole(count * 128);
-    device_backend be;
-    placed<device_backend, float> rows(be, a), cols(be, b), start(be, c);
-    auto out = placed<device_backend, float>::unwritten(be, count * 128);
-
-    device_run().launch(
-        count, 0,
-        half_product_kernel{rows.vector().data(), cols.vector().data(), start.vector().data(), out.vector().data()});
-
-    const auto actual = out.values();
-    for (std::size_t block = 0; block < count; ++block) {
-        for (std::size_t i = 0; i < 16; ++i) {
-            for (std::size_t n = 0; n < 8; ++n) {
-                float expected = c[block * 128 + i * 8 + n];
-                for (std::size_t k = 0; k < 16; ++k) {
-                    expected += a[block * 256 + i * 16 + k] * b[block * 128 + n * 16 + k];
-                }
-                CHECK(actual[block * 128 + i * 8 + n] == expected);
-            }
-        }
     }
 }
