@@ -61,17 +61,19 @@ TEST_CASE_TEMPLATE("nearest passes: the best three scores of any shape lie withi
     struct shape {
         index_t rows, cols, clusters;
     };
-    for (const auto& [rows, cols, clusters] : std::vector<shape>{{1, 1, 1},
-                                                                 {2, 15, 2},
-                                                                 {127, 16, 127},
-                                                                 {128, 17, 128},
-                                                                 {129, 32, 129},
-                                                                 {5, 33, 257},
-                                                                 {130, 64, 65},
-                                                                 {3, 4096, 3},
-                                                                 {257, 1, 3},
-                                                                 {20, 256, 300},
-                                                                 {140, 257, 140}}) {
+    for (const shape& size : std::vector<shape>{{1, 1, 1},
+                                                {2, 15, 2},
+                                                {127, 16, 127},
+                                                {128, 17, 128},
+                                                {129, 32, 129},
+                                                {5, 33, 257},
+                                                {130, 64, 65},
+                                                {3, 4096, 3},
+                                                {257, 1, 3},
+                                                {20, 256, 300},
+                                                {140, 257, 140}}) {
+        const index_t rows = size.rows, cols = size.cols,
+                      clusters = size.clusters;            // clang captures no parts of a binding
         for (const double scale : {1.0, 1e-8, 1e8, 0.0}) { // 0: values of bf16, which leave only errors of the sums
             if (scale != 1 && rows * cols * clusters > index_t{1} << 19) {
                 continue;
@@ -224,7 +226,8 @@ TEST_CASE("nearest passes: rows in doubt get scores of split values, whatever nu
         index_t rows, clusters;
     };
     // Slices: 1; as many as tiles of centroids; 2 of 3 tiles; and with more rows than spare blocks, 1.
-    for (const auto& [rows, clusters] : std::vector<shape>{{3, 5}, {70, 333}, {2700, 130}, {4200, 70}}) {
+    for (const shape& size : std::vector<shape>{{3, 5}, {70, 333}, {2700, 130}, {4200, 70}}) {
+        const index_t rows = size.rows, clusters = size.clusters;
         CAPTURE(rows);
         auto x = random.normal_matrix<float>(rows, 3);
         auto centroids = random.normal_matrix<float>(clusters, 3);
