@@ -20,8 +20,8 @@ namespace protonce::inline v0 {
 /// with it; in brackets the relative error of gradients that the tests hold, of 1300 unit rows of 128 columns at temperature 0.1.
 ///
 /// `fast` rounds as `standard` does, at twice the rate: rows are divided by a power of two of their own, so that their largest value is in
-/// [1, 2), and what is smaller than 2^-14 of it is rounded to multiples of 2^-24. (bf16 would be off by 2e-3 to 3e-3 in gradients of
-/// columns, at any temperature.) Rows of more than 256 columns are multiplied as by `standard`.
+/// [1, 2), and what is smaller than 2^-14 of it is rounded to multiples of 2^-24. (bf16 at the same rate rounds slopes and rows
+/// by up to 2^-9 of each.) Rows of more than 256 columns are multiplied as by `standard`.
 enum class loss_precision {
     fast,     // values in half precision (5e-4)
     standard, // values rounded to TF32 (5e-4)
