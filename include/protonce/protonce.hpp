@@ -4,6 +4,7 @@
 #include <protonce/version.hpp>
 
 #include <protonce/core/backend.hpp>
+#include <protonce/core/bfloat16.hpp>
 #include <protonce/core/buffer.hpp>
 #include <protonce/core/check.hpp>
 #include <protonce/core/contrast.hpp>

@@ -3,10 +3,13 @@
 #include <support/conformance.hpp>
 #include <support/contrast_run.hpp>
 
+#include <protonce/core/bfloat16.hpp>
+
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 using namespace protonce;
@@ -180,4 +183,31 @@ TEST_CASE_TEMPLATE("device: any negative label means none; an empty view is not 
     be.segment_sum(rows, weight.vector().slice(0, 0), labels.vector(), sum.rows(), members.vector());
     CHECK(sum.values() == std::vector<double>{16, 0, 0, 10});
     CHECK(members.values() == std::vector<double>{1, 0, 0, 2});
+}
+
+TEST_CASE_TEMPLATE("device: rows in bf16 become float and come back", B, CONFORMING_BACKENDS) {
+    if constexpr (std::is_same_v<typename B::value_type, float>) {
+        TEST_RANDOM(random, 606);
+        constexpr index_t rows = 37, cols = 50;
+        std::vector<bfloat16> values;
+        for (index_t i = 0; i < rows * cols; ++i) {
+            values.push_back(bfloat16(static_cast<float>(random.normal())));
+        }
+        B be = test::make<B>({});
+        placed<B, bfloat16> from(be, values), back(be, std::vector<bfloat16>(values.size()));
+        auto wide = placed<B, float>::unwritten(be, rows, cols);
+        const auto as_rows = [](auto vector) {
+            return matrix_view<bfloat16, typename B::space>(vector.data(), rows, cols);
+        };
+
+        widen(be, as_rows(from.vector()), wide.rows());
+        narrow(be, wide.rows(), as_rows(back.vector()));
+
+        const auto floats = wide.values();
+        const auto found = back.values();
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            CHECK(floats[i] == static_cast<float>(values[i]));
+            CHECK(found[i].bits == values[i].bits);
+        }
+    }
 }

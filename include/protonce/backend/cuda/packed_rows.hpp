@@ -2,6 +2,7 @@
 #pragma once
 #include <protonce/backend/cuda/thread.hpp>
 #include <protonce/backend/elementwise/table.hpp>
+#include <protonce/core/bfloat16.hpp>
 
 #include <bit>
 #include <cmath>
@@ -10,17 +11,10 @@
 
 namespace protonce::inline v0::detail::cuda {
 
-/// Rounded to the 8 bits of mantissa that bf16 has, to nearest, ties to even; 0 where bf16 has fewer bits, so that
-/// nothing depends on what an instruction makes of such numbers.
+/// Rounded to bf16; 0 where bf16 has fewer bits than usual, so that nothing depends on what an instruction makes of such numbers.
 PROTONCE_HOST_DEVICE inline std::uint16_t to_bf16(float value) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    if (value != value) {
-        return 0x7fff;
-    }
-    if ((bits & 0x7f800000u) == 0) {
-        return 0;
-    }
-    return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1)) >> 16); // past the largest: infinity
+    const bool is_subnormal = (std::bit_cast<std::uint32_t>(value) & 0x7f800000u) == 0;
+    return is_subnormal ? std::uint16_t{0} : bfloat16(value).bits;
 }
 PROTONCE_HOST_DEVICE inline float from_bf16(std::uint16_t bits) {
     return std::bit_cast<float>(std::uint32_t{bits} << 16);
