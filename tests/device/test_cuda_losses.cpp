@@ -302,3 +302,15 @@ TEST_CASE("cuda losses: the kernels for wide rows take every option, over severa
         CHECK(largest_error(run_contrast(be, problem), exact(problem)) <= 2e-5);
     }
 }
+
+TEST_CASE("cuda losses: any number of columns of features") {
+    TEST_RANDOM(random, 614);
+    for (const index_t cols : {1, 15, 16, 127, 129, 255, 256, 257, 4096}) {
+        const auto problem = unit_problem(random, {.rows = 3, .pool = 40, .cols = cols, .self = true});
+        CAPTURE(cols);
+        device_backend precise(test::device_options{.losses = loss_precision::precise});
+        CHECK(largest_error(run_contrast(precise, problem), exact(problem)) <= 1e-5);
+        device_backend fast(test::device_options{.losses = loss_precision::fast});
+        CHECK(largest_error(run_contrast(fast, problem), exact(problem)) <= 2e-3); // so few terms average nothing out
+    }
+}
