@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 using namespace protonce;
@@ -144,6 +145,25 @@ TEST_CASE("candidate distances: a row that is no number is so in every potential
     CHECK(std::isnan(found[499]));
     CHECK(std::isnan(found[1000]));
     CHECK(found[500] < 1e30);
+}
+
+TEST_CASE("candidate distances: the potential of a candidate that is no number is none") {
+    const auto data = around_centres<float>(1000, 20);
+    for (const bool prune : {false, true}) {
+        cpu_backend<float> be(cpu_options{.check_finite = false, .prune = prune});
+        auto index = be.index_rows(data.features.view(), true);
+        const std::vector<double> least(1000, 1e-3);
+        for (const index_t which : {0, 1, 2}) {
+            auto candidates = around_centres<float>(3, 20).features;
+            candidates(which, 3) = std::numeric_limits<float>::quiet_NaN();
+            std::vector<double> potential(3);
+            be.candidate_potential(index, std::as_const(candidates).view(), {}, view_vector(least),
+                                   view_vector(potential));
+            for (index_t l = 0; l < 3; ++l) {
+                CHECK(std::isnan(potential[static_cast<std::size_t>(l)]) == (l == which));
+            }
+        }
+    }
 }
 
 TEST_CASE("candidate distances: where codes are multiplied, rows are passed over") {

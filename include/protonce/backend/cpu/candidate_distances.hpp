@@ -2,6 +2,9 @@
 #pragma once
 #include <protonce/backend/cpu/pruned_search.hpp>
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 namespace protonce::inline v0::detail::cpu {
@@ -58,19 +61,10 @@ private:
         const index_t lanes = round_up(candidates.rows(), candidate_lanes);
         workspace<host>::scope scope(scratch_);
         auto centred = scope.matrix<T>(candidates.rows(), C);
-        auto order = scope.vector<std::int32_t>(panels * W);
-        auto half_norm = scope.vector<T>(panels * W);
-        double largest2 = 0;
-        for (index_t l = 0; l < order.size(); ++l) {
-            const bool is_one = l < candidates.rows();
-            order[l] = is_one ? static_cast<std::int32_t>(l) : -1;
-            half_norm[l] = (std::numeric_limits<T>::max)();
-            if (is_one) {
-                rows_.centre(candidates.row(l).data(), centred.row(l).data());
-                const double norm2 = nearest_.squared_norm(centred.row(l).data(), C);
-                half_norm[l] = static_cast<T>(norm2 / 2);
-                largest2 = (std::max)(largest2, norm2);
-            }
+        auto half_norm = scope.vector<double>(candidates.rows());
+        for (index_t l = 0; l < candidates.rows(); ++l) {
+            rows_.centre(candidates.row(l).data(), centred.row(l).data());
+            half_norm[l] = nearest_.squared_norm(centred.row(l).data(), C) / 2;
         }
         auto packed = scope.vector<T>(panels * C * W);
         for (index_t panel = 0; panel < panels; ++panel) {
@@ -81,10 +75,13 @@ private:
                 },
                 packed.data() + panel * C * W);
         }
-        const bool is_coded = codes_ != nullptr && codes_->is_coded();
+        // Nothing is far enough from a candidate that is no number.
+        const bool are_numbers =
+            std::all_of(half_norm.begin(), half_norm.end(), [](double h) { return check::is_finite(h); });
+        const bool is_coded = codes_ != nullptr && codes_->is_coded() && are_numbers;
         code_panels with{};
         if (is_coded) {
-            with = pack_codes(scope, centred, half_norm, std::sqrt(largest2) * (1 + 1e-12));
+            with = pack_codes(scope, centred, half_norm);
         }
         const double scale2 = static_cast<double>(rows_.scale()) * static_cast<double>(rows_.scale());
         const int workers = team_.workers();
@@ -174,10 +171,11 @@ private:
         index_t num_panels = 0;
         index_t steps = 0;
     };
-    code_panels pack_codes(workspace<host>::scope& scope, matrix_view<const T> centred, vector_view<const T> half_norm,
-                           double largest_norm) const {
-        code_panels out{.codes = codes_->pack(scope, team_, centred, {}, largest_norm)};
+    code_panels pack_codes(workspace<host>::scope& scope, matrix_view<const T> centred,
+                           vector_view<const double> half_norm) const {
         const index_t K = centred.rows();
+        const double largest = *std::max_element(half_norm.begin(), half_norm.end());
+        code_panels out{.codes = codes_->pack(scope, team_, centred, {}, std::sqrt(2 * largest) * (1 + 1e-12))};
         out.split = K <= W / 2 ? 2 : 1;
         out.num_panels = ceil_div(K * out.split, W);
         out.steps = ceil_div(codes_->depth(), out.split);
@@ -196,7 +194,8 @@ private:
             }
         }
         for (index_t lane = 0; lane < out.half_norm.size(); ++lane) {
-            out.half_norm[lane] = static_cast<float>(half_norm[(std::min)(lane / out.split, half_norm.size() - 1)]);
+            const index_t l = lane / out.split;
+            out.half_norm[lane] = l < K ? static_cast<float>(half_norm[l]) : (std::numeric_limits<float>::max)();
         }
         return out;
     }

@@ -29,10 +29,10 @@ struct code_search {
 
 /// What makes a row's threshold: the least score x.c - ||c||^2 / 2 by codes of a candidate that may be nearer than `least`.
 struct threshold_terms {
-    double rounding = 0;     // how much larger than least_i an exact distance may be: a factor
-    double loose = 0;        // of a score, for each unit of ||x||^2 + ||x|| ||c|| + ||c||^2
-    double low = 0;          // ||x|| >= low * norm
-    double largest_norm = 0; // of the candidates
+    double rounding = 0;      // how much larger than least_i an exact distance may be: a factor
+    double loose = 0;         // of a score, for each unit of ||x||^2 + ||x|| ||c|| + ||c||^2
+    double low = 0;           // ||x|| >= low * norm
+    double largest_norm = 0;  // of the candidates
     double largest_error = 0; // of their codes
 };
 
