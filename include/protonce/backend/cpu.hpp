@@ -14,7 +14,6 @@
 #include <protonce/core/backend.hpp>
 #include <protonce/core/parallel.hpp>
 
-#include <array>
 #include <cmath>
 #include <memory_resource>
 #include <span>
@@ -240,7 +239,7 @@ public:
         using run = typename detail::cpu::candidate_distances<T, Threads>::run;
         index.squared_distances(candidates, least, [&](const run& rows) {
             const double* value = least.data() + rows.origin;
-            std::array<double, detail::cpu::task_rows> weighted;
+            double weighted[detail::cpu::task_rows];
             if (!weight.empty()) {
                 for (index_t i = rows.first; i < rows.last; ++i) {
                     weighted[i - rows.origin] = static_cast<double>(weight[i]) * least[i];
@@ -250,7 +249,7 @@ public:
                         rows.distance(n, l) *= static_cast<double>(weight[rows.origin + rows.close[n]]);
                     }
                 }
-                value = weighted.data();
+                value = weighted;
             }
             nearest_kernel_.add_distances(value, rows.first - rows.origin, rows.last - rows.origin, rows.close,
                                           rows.count, rows.distance.data(), rows.distance.stride(), lanes,
