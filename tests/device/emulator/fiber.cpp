@@ -85,13 +85,11 @@ void fiber::begin() {
 void fiber::leave() {
     announce_switch(&fake_stack_, host_bottom_, host_size_);
     switch_out();
-#if defined(EMULATOR_ASAN)
     announce_arrival(fake_stack_, &host_bottom_, &host_size_);
     if (is_discarded_) {
         announce_switch(nullptr, host_bottom_, host_size_); // null: the fake stack is given back
         switch_out();
     }
-#endif
 }
 
 void fiber::discard() {

@@ -37,7 +37,7 @@ private:
     guarded_pages stack_; // kept by discard()
     void (*body_)() = nullptr;
     bool is_begun_ = false;
-    [[maybe_unused]] bool is_discarded_ = false; // leave() ends for good
+    bool is_discarded_ = false; // leave() ends for good
 
 #if defined(EMULATOR_OWN_SWITCH)
     void* stack_pointer_ = nullptr; // of the one that does not run
