@@ -108,7 +108,7 @@ class Peer:
 
     def choose_threads(self):
         """Tries one thread and all, twice each, and keeps what was fastest: a disturbed trial alone decides nothing.
-        Short runs are tried whole, since faiss takes long to begin with more threads."""
+        Short runs are tried whole."""
         if self.name != OURS and self._setup.cores > 1:
             is_short = self.once(TRIAL_ITERATIONS, 1)["seconds"] < 1
             for threads in (1, self._setup.cores) * 2:

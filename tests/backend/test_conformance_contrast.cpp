@@ -111,21 +111,10 @@ TEST_CASE_TEMPLATE("conformance: softmax_contrast equals reference with every co
     using T = typename B::value_type;
     TEST_RANDOM(random, 402);
     for (unsigned bits = 0; bits < 512; ++bits) {
-        const auto bit = [&](unsigned i) { return ((bits >> i) & 1u) != 0; };
-        const bool outside = bit(0);
-        const test::contrast_options with{.rows = 1 + random.integer(40),
-                                          .pool = 1 + random.integer(200),
-                                          .cols = 1 + random.integer(20),
-                                          .outside = outside,
-                                          .selected = bit(1),
-                                          .self = bit(2),
-                                          .groups = bit(3),
-                                          .column_temperatures = bit(4) && !outside,
-                                          .weights = bit(5),
-                                          .scales = bit(6),
-                                          .noise = bit(7) && !outside,
-                                          .accumulate = bit(8),
-                                          .duplicates = random.integer(2) == 1};
+        const index_t rows = 1 + random.integer(40);
+        const index_t pool = 1 + random.integer(200);
+        auto with = test::combined_options(bits, rows, pool, 1 + random.integer(20));
+        with.duplicates = random.integer(2) == 1;
         INFO("options ", bits, " B = ", with.rows, " P = ", with.pool, " C = ", with.cols);
         check_problem<B>(test::random_problem<T>(random, with));
     }

@@ -116,12 +116,12 @@ struct pair_product : Pair {
 };
 struct bf16_pair {
     PROTONCE_DEVICE static std::uint32_t pair(const float* at) {
-        return to_bf16(at[0]) | std::uint32_t{to_bf16(at[1])} << 16;
+        return to_bf16(at[0]).bits | std::uint32_t{to_bf16(at[1]).bits} << 16;
     }
     PROTONCE_DEVICE static void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
         multiply_add_bf16(c, a, b);
     }
-    static float rounded(float value) { return from_bf16(to_bf16(value)); }
+    static float rounded(float value) { return static_cast<float>(to_bf16(value)); }
 };
 struct f16_pair {
     PROTONCE_DEVICE static std::uint32_t pair(const float* at) { return to_f16_pair(at[0], at[1]); }
@@ -307,7 +307,7 @@ TEST_CASE_TEMPLATE("cuda instructions: a product of tiles adds within what margi
 }
 
 TEST_CASE("cuda instructions: rounding to bf16, to nearest, ties to even, without subnormal numbers") {
-    const auto rounded = [](float value) { return from_bf16(to_bf16(value)); };
+    const auto rounded = [](float value) { return static_cast<float>(to_bf16(value)); };
     CHECK(rounded(1.0F) == 1.0F);
     CHECK(rounded(1.0F + 0x1p-8F) == 1.0F);
     CHECK(rounded(1.0F + 0x1.8p-8F) == 1.0F + 0x1p-7F);

@@ -139,20 +139,9 @@ TEST_CASE("cuda losses: gradients are as exact as the precision says") {
 TEST_CASE("cuda losses: every combination of options, in every precision") {
     TEST_RANDOM(random, 606);
     for (unsigned bits = 0; bits < 512; bits += 7) {
-        const auto bit = [&](unsigned i) { return ((bits >> i) & 1u) != 0; };
-        const bool outside = bit(0);
-        const auto problem = unit_problem(random, {.rows = 1 + random.integer(70),
-                                                   .pool = 2 + random.integer(200),
-                                                   .cols = 8 + random.integer(30),
-                                                   .outside = outside,
-                                                   .selected = bit(1),
-                                                   .self = bit(2),
-                                                   .groups = bit(3),
-                                                   .column_temperatures = bit(4) && !outside,
-                                                   .weights = bit(5),
-                                                   .scales = bit(6),
-                                                   .noise = bit(7) && !outside,
-                                                   .accumulate = bit(8)});
+        const index_t rows = 1 + random.integer(70);
+        const index_t pool = 2 + random.integer(200);
+        const auto problem = unit_problem(random, test::combined_options(bits, rows, pool, 8 + random.integer(30)));
         const auto expected = exact(problem);
         for (const auto losses : precisions) {
             INFO("options ", bits, " precision ", static_cast<int>(losses));

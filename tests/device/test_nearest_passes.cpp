@@ -83,7 +83,7 @@ TEST_CASE_TEMPLATE("nearest passes: the best three scores of any shape lie withi
             auto centroids = random.normal_matrix<float>(clusters, cols);
             for (auto* values : {&x, &centroids}) {
                 for_each_value(*values, [&](float value) {
-                    return scale == 0 ? from_bf16(to_bf16(value)) : value * static_cast<float>(scale);
+                    return scale == 0 ? static_cast<float>(to_bf16(value)) : value * static_cast<float>(scale);
                 });
             }
 

@@ -131,7 +131,7 @@ std::vector<unsigned char> laid_out(const std::vector<float>& values, const layo
         const int row = static_cast<int>(i) / 16;
         const int k = static_cast<int>(i) % 16;
         const int to = row / 8 * where.stride + k / 8 * where.leading + row % 8 * 16 + k % 8 * 2;
-        const std::uint16_t bits = to_bf16(values[i]);
+        const std::uint16_t bits = to_bf16(values[i]).bits;
         out[static_cast<std::size_t>(to)] = static_cast<unsigned char>(bits & 0xff);
         out[static_cast<std::size_t>(to) + 1] = static_cast<unsigned char>(bits >> 8);
     }
@@ -143,7 +143,7 @@ template <class Value, class F>
 void for_each_product(const Value& value, double scale_of_c, const layout& of_a, const layout& of_b, const F& compare) {
     const auto values = [&](std::size_t count, double scale) {
         std::vector<float> out(count);
-        std::generate(out.begin(), out.end(), [&] { return static_cast<float>(scale) * from_bf16(to_bf16(value())); });
+        std::generate(out.begin(), out.end(), [&] { return static_cast<float>(scale) * static_cast<float>(to_bf16(value())); });
         return out;
     };
     const auto a = values(64 * 16, 1), b = values(128 * 16, 1), c = values(64 * 128, scale_of_c);

@@ -104,6 +104,24 @@ struct contrast_options {
     bool duplicates = false; // some columns twice
 };
 
+/// Options by the bits of a number below 512, so that a loop takes every combination; `duplicates` is left out.
+inline contrast_options combined_options(unsigned bits, index_t rows, index_t pool, index_t cols) {
+    const auto bit = [&](unsigned i) { return ((bits >> i) & 1u) != 0; };
+    const bool outside = bit(0);
+    return {.rows = rows,
+            .pool = pool,
+            .cols = cols,
+            .outside = outside,
+            .selected = bit(1),
+            .self = bit(2),
+            .groups = bit(3),
+            .column_temperatures = bit(4) && !outside,
+            .weights = bit(5),
+            .scales = bit(6),
+            .noise = bit(7) && !outside,
+            .accumulate = bit(8)};
+}
+
 /// A problem with features in [-1, 1] and temperatures in [0.1, 1].
 template <class T>
 contrast_problem<T> random_problem(random_source& random, const contrast_options& with) {

@@ -112,8 +112,8 @@ __attribute__((target("avx512f,avx512vnni,avx2,fma"), noinline)) index_t rows_re
     using I = typename P::integer;
     using group = std::conditional_t<split == 2, long long, std::int32_t>;
     typedef group groups __attribute__((vector_size(64)));
-    // Facts of the row, or of the row in even lanes and of the next one in odd lanes.
-    const auto facts_of = [](const auto* at) __attribute__((target("avx512f,avx512vnni,avx2,fma"), always_inline)) {
+    // What lies there into every lane, or two neighbours into even and odd lanes.
+    const auto spread = [](const auto* at) __attribute__((target("avx512f,avx512vnni,avx2,fma"), always_inline)) {
         group value;
         __builtin_memcpy(&value, at, sizeof(value));
         return groups(value - groups{});
@@ -133,7 +133,7 @@ __attribute__((target("avx512f,avx512vnni,avx2,fma"), noinline)) index_t rows_re
 #pragma GCC unroll 12
                 for (int r = 0; r < R; ++r) {
                     const I x = reinterpret_cast<I>(
-                        facts_of(rows + r * job.stride + k * static_cast<index_t>(sizeof(group))));
+                        spread(rows + r * job.stride + k * static_cast<index_t>(sizeof(group))));
 #if defined(__clang__)
                     sum[r] = __builtin_ia32_vpdpbusd512(sum[r], bk, x);
 #else
@@ -150,11 +150,11 @@ __attribute__((target("avx512f,avx512vnni,avx2,fma"), noinline)) index_t rows_re
                     whole = shuffle<0, 17, 2, 19, 4, 21, 6, 23, 8, 25, 10, 27, 12, 29, 14, 31>(sum[r], sum[r + 1]) +
                             shuffle<1, 16, 3, 18, 5, 20, 7, 22, 9, 24, 11, 26, 13, 28, 15, 30>(sum[r], sum[r + 1]);
                 }
-                whole += reinterpret_cast<I>(facts_of(job.offset + first + r));
+                whole += reinterpret_cast<I>(spread(job.offset + first + r));
                 const V score =
-                    __builtin_convertvector(whole, V) * reinterpret_cast<V>(facts_of(job.factor + first + r)) - half;
+                    __builtin_convertvector(whole, V) * reinterpret_cast<V>(spread(job.factor + first + r)) - half;
                 const unsigned mask =
-                    lane_mask<float>(score >= reinterpret_cast<V>(facts_of(job.threshold + first + r)));
+                    lane_mask<float>(score >= reinterpret_cast<V>(spread(job.threshold + first + r)));
                 if constexpr (split == 2) {
                     hits |= static_cast<unsigned>((mask & 0x5555) != 0) << r;
                     hits |= static_cast<unsigned>((mask & 0xaaaa) != 0) << (r + 1);

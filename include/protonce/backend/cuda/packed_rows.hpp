@@ -12,12 +12,9 @@
 namespace protonce::inline v0::detail::cuda {
 
 /// Rounded to bf16; 0 where bf16 has fewer bits than usual, so that nothing depends on what an instruction makes of such numbers.
-PROTONCE_HOST_DEVICE inline std::uint16_t to_bf16(float value) {
+PROTONCE_HOST_DEVICE inline bfloat16 to_bf16(float value) {
     const bool is_subnormal = (std::bit_cast<std::uint32_t>(value) & 0x7f800000u) == 0;
-    return is_subnormal ? std::uint16_t{0} : bfloat16(value).bits;
-}
-PROTONCE_HOST_DEVICE inline float from_bf16(std::uint16_t bits) {
-    return std::bit_cast<float>(std::uint32_t{bits} << 16);
+    return is_subnormal ? bfloat16() : bfloat16(value);
 }
 
 /// Order of a matrix of bf16 for the tensor cores: blocks of 128 rows, in each of them chunks of 32 columns, in each of
@@ -78,11 +75,11 @@ struct pack_rows {
         double rests = 0;
         for (index_t j = lane; j < out.stride; j += warp) {
             const float value = is_row && j < x.cols ? x(row, j) - mean[j] : 0.0F;
-            const std::uint16_t rounded = to_bf16(value);
-            const double rest = static_cast<double>(value) - static_cast<double>(from_bf16(rounded));
+            const bfloat16 rounded = to_bf16(value);
+            const double rest = static_cast<double>(value) - static_cast<double>(static_cast<float>(rounded));
             squares = add_product(squares, static_cast<double>(value), static_cast<double>(value));
             rests = add_product(rests, rest, rest);
-            out.rounded[bf16_tiles::at(row, j, out.chunks())] = rounded;
+            out.rounded[bf16_tiles::at(row, j, out.chunks())] = rounded.bits;
             if (is_row) {
                 out.values[row * out.stride + j] = value;
             }

@@ -108,10 +108,7 @@ PROTONCE_DEVICE inline std::uint32_t to_f16_pair(float low, float high) {
     return out;
 }
 
-/// c += a b in half precision, sums in float: a is 16 x 16, b is 16 x 8, c is 16 x 8. A register has two neighbours in k, the lower
-/// one in its low half. With g = lane / 4 and t = lane % 4 a lane holds, from the lower one on,
-///     a: (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8)      b: (2t, g), (2t + 8, g)
-///     c: (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
+/// multiply_add_bf16() of pairs in half precision.
 PROTONCE_DEVICE inline void multiply_add_f16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
