@@ -69,6 +69,10 @@ def header_faults(name, text, umbrella):
     text = re.sub(r"//.*", "", text)
     if re.search(r"^\s*using\s+namespace\b", text, re.MULTILINE):
         yield "`using namespace` in a header"
+    if re.search(r"\]\s*PROTONCE_HOST_DEVICE\b", text):  # core/host_device.hpp says why
+        yield "a lambda for both sides in a header"
+    if folder != "backend" and re.search(r"\]\s*PROTONCE_ON_DEVICE\b", text):
+        yield "a lambda for a device outside of its backend"
     if re.search(r"\bstd::(cout|cerr|clog)\b|\bf?(printf|puts)\s*\(", text):
         yield "a header of the library prints"
     for included in INCLUDE.findall(text):
@@ -162,6 +166,10 @@ def self_test():
         ("core/a.hpp", "#pragma once\n", "SPDX"),
         ("core/a.hpp", good + "using namespace std;\n", "using namespace"),
         ("core/a.hpp", good + "inline void f() { std::cout << 1; }\n", "prints"),
+        ("core/a.hpp", good + "auto f = [=] PROTONCE_HOST_DEVICE(int) {};\n", "both sides"),
+        ("core/a.hpp", good + "PROTONCE_HOST_DEVICE int f(int* a) { return a[0]; }\n", ""),
+        ("core/a.hpp", good + "auto f = [=] PROTONCE_ON_DEVICE(int) {};\n", "outside of its backend"),
+        ("backend/cuda/a.hpp", good + "auto f = [=] PROTONCE_ON_DEVICE(int) {};\n", ""),
         ("core/a.hpp", good + "//\n" * MAX_LINES, "split it"),
         ("core/a.hpp", good + "// " + chr(0x2014) + "\n", "em dash"),
         ("core/a.hpp", good + "//", "newline"),

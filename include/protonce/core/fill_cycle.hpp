@@ -5,12 +5,17 @@
 
 namespace protonce::inline v0::detail {
 
+struct cycle_element {
+    index_t first;
+    index_t size;
+    label_t* to;
+    PROTONCE_HOST_DEVICE void operator()(index_t i) const { to[i] = static_cast<label_t>((first + i) % size); }
+};
+
 /// out_i = (first + i) mod n, for its n values.
 template <backend B>
 void fill_cycle(B& be, index_t first, vector_of<B, label_t> out) {
-    label_t* to = out.data();
-    const index_t n = out.size();
-    be.for_each(n, [=] PROTONCE_HOST_DEVICE(index_t i) { to[i] = static_cast<label_t>((first + i) % n); });
+    be.for_each(out.size(), cycle_element{first, out.size(), out.data()});
 }
 
 } // namespace protonce::inline v0::detail

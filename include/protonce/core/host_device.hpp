@@ -6,9 +6,14 @@
 /// functions of the standard library from such functions: nvcc wants `--expt-relaxed-constexpr`.
 #if defined(__CUDACC__) || defined(__HIPCC__)
 #define PROTONCE_HOST_DEVICE __host__ __device__
+#define PROTONCE_ON_DEVICE __device__
 #else
 #define PROTONCE_HOST_DEVICE
+#define PROTONCE_ON_DEVICE
 #endif
+// PROTONCE_ON_DEVICE stands before the lambdas of backends for devices. In headers there is no other lambda for a device: nvcc (13.0)
+// keeps what copies a lambda for both sides once a unit, while the linker keeps one of the functions that make copies, and a program of
+// several units calls through null. A function that both sides call is an object with an operator().
 
 namespace protonce::inline v0::detail {
 

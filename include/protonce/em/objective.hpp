@@ -67,10 +67,14 @@ buffer<index_t, typename B::space> step_counter(B& be, index_t step) {
     return out;
 }
 
+struct add_one {
+    index_t* to;
+    PROTONCE_HOST_DEVICE void operator()(index_t) const { ++to[0]; }
+};
+
 template <backend B>
 void count_step(B& be, vector_of<B, index_t> counter) {
-    index_t* step = counter.data();
-    be.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) { ++step[0]; });
+    be.for_each(1, add_one{counter.data()});
 }
 
 struct objective_access;

@@ -29,18 +29,16 @@ std::span<problem_of<B>> take_problems(workspace<host>::scope& host_scratch, std
     return {memory.data(), count};
 }
 
-/// Puts given negatives behind the batch's own columns; never more than there is room for.
-template <backend B>
-void append_columns(B& be, vector_of<B, const index_t> given, index_t capacity,
-                    const column_draw<value_of<B>, typename B::space>& columns) {
-    using T = value_of<B>;
-    const index_t* from = given.data();
-    const index_t size = given.size();
-    const index_t* batch_count = columns.batch_count.data();
-    index_t* column_count = columns.column_count.data();
-    index_t* id = columns.column_id.data();
-    T* log_count = data_of(columns.log_count);
-    be.for_each(size, [=] PROTONCE_HOST_DEVICE(index_t r) {
+/// An element a given negative: behind the batch's own columns, if there is room.
+template <class T>
+struct append_column {
+    const index_t* from;
+    const index_t* batch_count;
+    index_t capacity;
+    index_t* id;
+    T* log_count; // or null
+
+    PROTONCE_HOST_DEVICE void operator()(index_t r) const {
         const index_t at = batch_count[0] + r;
         if (at < capacity) {
             id[at] = from[r];
@@ -48,11 +46,43 @@ void append_columns(B& be, vector_of<B, const index_t> given, index_t capacity,
                 log_count[at] = T(0);
             }
         }
-    });
-    be.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
-        const index_t all = batch_count[0] + size;
+    }
+};
+
+/// How many columns there are then.
+struct count_columns {
+    const index_t* batch_count;
+    index_t given;
+    index_t capacity;
+    index_t* column_count;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t) const {
+        const index_t all = batch_count[0] + given;
         column_count[0] = all < capacity ? all : capacity;
-    });
+    }
+};
+
+/// Does the row take part, as a number, and that times the levels.
+struct count_participant {
+    const label_t* own;
+    double levels;
+    double* count;
+    double* divisor;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t i) const {
+        count[i] = own[i] >= 0 ? 1.0 : 0.0;
+        divisor[i] = levels * count[i];
+    }
+};
+
+/// Puts given negatives behind the batch's own columns; never more than there is room for.
+template <backend B>
+void append_columns(B& be, vector_of<B, const index_t> given, index_t capacity,
+                    const column_draw<value_of<B>, typename B::space>& columns) {
+    const index_t* batch_count = columns.batch_count.data();
+    be.for_each(given.size(), append_column<value_of<B>>{given.data(), batch_count, capacity, columns.column_id.data(),
+                                                         data_of(columns.log_count)});
+    be.for_each(1, count_columns{batch_count, given.size(), capacity, columns.column_count.data()});
 }
 
 /// The columns of level m, drawn or given, into the caller's views or scratch; every member of the result is there but
@@ -93,24 +123,20 @@ columns_of_level(B& be, typename workspace<typename B::space>::scope& scratch, s
 /// Counts the rows that take part, `participants` (1,), and says what a mean over them and the levels gives each:
 /// dL/dl_i, (1,) or (B,).
 template <backend B>
-vector_of<B, const value_of<B>>
-level_row_scale(B& be, typename workspace<typename B::space>::scope& scratch, vector_of<B, const label_t> own,
-                index_t num_prototypes, index_t num_levels, double weight, reduction how,
-                vector_of<B, const value_of<B>> upstream, vector_of<B, double> participants) {
+vector_of<B, const value_of<B>> level_row_scale(B& be, typename workspace<typename B::space>::scope& scratch,
+                                                vector_of<B, const label_t> own, index_t num_levels, double weight,
+                                                reduction how, vector_of<B, const value_of<B>> upstream,
+                                                vector_of<B, double> participants) {
     using T = value_of<B>;
     const double levels = static_cast<double>(num_levels);
     const auto scale = scratch.template vector<T>(how == reduction::none && !upstream.empty() ? upstream.size() : 1);
 
-    // Sums by prototype pass over the rows without one, so their total is the sum over the rows that take part.
     typename workspace<typename B::space>::scope local(be.scratch());
-    const auto value = local.template vector<double>(own.size());
-    const auto sum = local.template vector<double>(num_prototypes);
-    const auto count = local.template vector<double>(num_prototypes);
+    const auto counts = local.template vector<double>(own.size());
+    const auto divisors = local.template vector<double>(own.size());
     const auto divisor = local.template vector<double>(1);
-    be.fill(value, levels);
-    be.segment_scalar_sum(vector_of<B, const double>(value), scalar_map::identity, vector_of<B, const T>{}, own, sum,
-                          count);
-    be.total(vector_of<B, const double>(count), participants);
+    be.for_each(own.size(), count_participant{own.data(), levels, counts.data(), divisors.data()});
+    be.total(vector_of<B, const double>(counts), participants);
     if (how != reduction::mean) {
         if (upstream.empty()) {
             be.fill(scale, static_cast<T>(weight / levels));
@@ -119,7 +145,7 @@ level_row_scale(B& be, typename workspace<typename B::space>::scope& scratch, ve
         }
         return scale;
     }
-    be.total(vector_of<B, const double>(sum), divisor); // levels * participants
+    be.total(vector_of<B, const double>(divisors), divisor); // levels * participants
     const auto numerator = local.template vector<double>(1);
     if (upstream.empty()) {
         be.fill(numerator, weight);
@@ -154,8 +180,8 @@ proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>
         problem.columns = level.prototypes;
         problem.own = own.row(level_number);
         problem.temperature = level.temperatures;
-        problem.row_scale = level_row_scale(be, scratch, problem.own, level.prototypes.rows(), num_levels, weight,
-                                            options.reduction, in.upstream, participants.slice(level_number, 1));
+        problem.row_scale = level_row_scale(be, scratch, problem.own, num_levels, weight, options.reduction,
+                                            in.upstream, participants.slice(level_number, 1));
 
         negative_prototypes_report used{.num_negatives = level.prototypes.rows() - 1, .clamped = false};
         if (options.negatives != negatives::all) {

@@ -42,6 +42,15 @@ void subtract_rows(B& be, matrix_of<B, const value_of<B>> first, matrix_of<B, co
     }
 }
 
+/// -t ||x_i||^2 in place of the norm.
+template <class T>
+struct weight_of_norm {
+    double t;
+    T* value;
+    PROTONCE_HOST_DEVICE void operator()(index_t i) const {
+        value[i] = static_cast<T>(-t * static_cast<double>(value[i]) * static_cast<double>(value[i]));
+    }
+};
 } // namespace detail
 
 /// Mean distance of positive pairs, to a power (Wang and Isola 2020, equation for L_align); 0 when each pair coincides.
@@ -119,10 +128,7 @@ double uniformity(B& be, matrix_of<B, const value_of<B>> features, const uniform
     be.fill(temperature, rounded);
     const auto log_weight = scratch.template vector<T>(rows);
     be.row_norms(features, log_weight);
-    T* weight = log_weight.data();
-    be.for_each(rows, [=] PROTONCE_HOST_DEVICE(index_t i) { // -t ||x_i||^2
-        weight[i] = static_cast<T>(-t * static_cast<double>(weight[i]) * static_cast<double>(weight[i]));
-    });
+    be.for_each(rows, detail::weight_of_norm<T>{t, log_weight.data()});
 
     // The operation wants a positive among the columns. Any does, log_sum does not depend on it; the next row is not
     // one's own.

@@ -45,6 +45,15 @@ PROTONCE_HOST_DEVICE inline double cosine_momentum(index_t step, index_t total, 
     return 1.0 - (1.0 - base) * (std::cos(std::numbers::pi * progress) + 1.0) / 2.0;
 }
 
+/// out = momentum of the step, of one element.
+struct momentum_of_step {
+    const index_t* step;
+    index_t total;
+    double base;
+    double* out;
+    PROTONCE_HOST_DEVICE void operator()(index_t) const { out[0] = cosine_momentum(step[0], total, base); }
+};
+
 inline void check_schedule(index_t total, double base) {
     check::at_least("momentum_at", "total", total, index_t{1});
     check::in_range("momentum_at", "base", base, 0.0, 1.0);
@@ -138,9 +147,7 @@ void momentum_at(B& be, std::type_identity_t<vector_of<B, const index_t>> step, 
     detail::check_schedule(total, base);
     check::size("momentum_at", "step", step, 1);
     check::size("momentum_at", "momentum", momentum, 1);
-    const index_t* at = step.data();
-    double* out = momentum.data();
-    be.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) { out[0] = detail::cosine_momentum(at[0], total, base); });
+    be.for_each(1, detail::momentum_of_step{step.data(), total, base, momentum.data()});
 }
 
 } // namespace protonce::inline v0

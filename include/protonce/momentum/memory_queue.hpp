@@ -81,38 +81,63 @@ void random_unit_rows(matrix_view<T> out, index_t first_row, std::uint64_t seed,
 /// What moves in a ring, where the ring is: slot of the next key, filled slots, keys so far.
 enum ring_counter { ring_position, ring_size, ring_pushed, num_ring_counters };
 
-/// The slots of keys from the one at the ring's position on, `skipped` of them passed over; their sample numbers go there.
-template <backend B>
-void take_slots(B& be, const index_t* ring, index_t skipped, vector_of<B, const index_t> ids,
-                vector_of<B, index_t> ring_ids, vector_of<B, index_t> places) {
-    const index_t* id = data_of(ids);
-    index_t* slot_id = ring_ids.data();
-    index_t* slot = places.data();
-    const index_t capacity = ring_ids.size();
-    be.for_each(places.size(), [=] PROTONCE_HOST_DEVICE(index_t i) {
-        const index_t at = (ring[ring_position] + skipped + i) % capacity;
-        slot[i] = at;
-        slot_id[at] = id == nullptr ? -1 : id[skipped + i];
-    });
-}
+/// An element a key: its slot, and the slot's sample number.
+struct take_slot {
+    const index_t* ring;
+    index_t skipped;
+    index_t capacity;
+    const index_t* id; // or null
+    index_t* slot_id;
+    index_t* place;
 
-template <backend B>
-void set_ring(B& be, index_t* ring, index_t position, index_t size, std::uint64_t pushed) {
-    be.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
+    PROTONCE_HOST_DEVICE void operator()(index_t i) const {
+        const index_t at = (ring[ring_position] + skipped + i) % capacity;
+        place[i] = at;
+        slot_id[at] = id == nullptr ? -1 : id[skipped + i];
+    }
+};
+
+struct write_ring {
+    index_t* ring;
+    index_t position;
+    index_t size;
+    index_t pushed;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t) const {
         ring[ring_position] = position;
         ring[ring_size] = size;
-        ring[ring_pushed] = static_cast<index_t>(pushed);
-    });
-}
+        ring[ring_pushed] = pushed;
+    }
+};
 
-template <backend B>
-void advance_ring(B& be, index_t* ring, index_t capacity, index_t count) {
-    be.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
+struct move_ring {
+    index_t* ring;
+    index_t capacity;
+    index_t count;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t) const {
         const index_t size = ring[ring_size] + count;
         ring[ring_position] = (ring[ring_position] + count) % capacity;
         ring[ring_size] = size < capacity ? size : capacity;
         ring[ring_pushed] += count;
-    });
+    }
+};
+
+/// The slots of keys from the one at the ring's position on, `skipped` of them passed over; their sample numbers go there.
+template <backend B>
+void take_slots(B& be, const index_t* ring, index_t skipped, vector_of<B, const index_t> ids,
+                vector_of<B, index_t> ring_ids, vector_of<B, index_t> places) {
+    be.for_each(places.size(), take_slot{ring, skipped, ring_ids.size(), data_of(ids), ring_ids.data(), places.data()});
+}
+
+template <backend B>
+void set_ring(B& be, index_t* ring, index_t position, index_t size, std::uint64_t pushed) {
+    be.for_each(1, write_ring{ring, position, size, static_cast<index_t>(pushed)});
+}
+
+template <backend B>
+void advance_ring(B& be, index_t* ring, index_t capacity, index_t count) {
+    be.for_each(1, move_ring{ring, capacity, count});
 }
 } // namespace detail
 
@@ -273,7 +298,8 @@ private:
 
     /// `places`: scratch for as many keys as stay. Rows that later ones of the same batch would overwrite are passed over;
     /// the position moves as if they had been written.
-    void put(B& be, matrix_of<B, const value_type> keys, vector_of<B, const index_t> ids, vector_of<B, index_t> places) {
+    void put(B& be, matrix_of<B, const value_type> keys, vector_of<B, const index_t> ids,
+             vector_of<B, index_t> places) {
         const index_t count = keys.rows();
         const index_t skipped = count - places.size();
         detail::take_slots<B>(be, ring_.view().data(), skipped, ids, ids_.view(), places);

@@ -21,11 +21,11 @@ void draw_weighted(Run& run, scratch_of<Run>& scratch, vector_view<const double,
     const double* values = given.data();
     index_t* drawn = rows.data();
     double* before = scope.template vector<double>(cut.count + 1).data();
-    const auto product = [=] PROTONCE_HOST_DEVICE(index_t i) {
+    const auto product = [=] PROTONCE_ON_DEVICE(index_t i) {
         return weight == nullptr ? values[i] : values[i] * static_cast<double>(weight[i]);
     };
     sums_before_blocks(run, cut, product, before);
-    run.for_each(rows.size(), [=] PROTONCE_HOST_DEVICE(index_t l) {
+    run.for_each(rows.size(), [=] PROTONCE_ON_DEVICE(index_t l) {
         const double all = before[cut.count];
         drawn[l] = -1;
         if (!check::is_positive(all)) {
@@ -68,9 +68,9 @@ void draw_columns(Run& run, scratch_of<Run>& scratch, vector_view<const label_t,
     const index_t n = own.size();
     const std::uint32_t* key_of = sort_by_label(run, scratch, scope, own).key; // 1 + label, 0: none
 
-    const blocks cut(n);
+    const blocks cut(n, 8); // counts come out the same in any order
     index_t* before = scope.template vector<index_t>(cut.count + 1).data();
-    const auto is_head = [=] PROTONCE_HOST_DEVICE(index_t i) -> index_t {
+    const auto is_head = [=] PROTONCE_ON_DEVICE(index_t i) -> index_t {
         return key_of[i] > 0 && (i == 0 || key_of[i] != key_of[i - 1]) ? 1 : 0;
     };
     sums_before_blocks(run, cut, is_head, before);
@@ -79,7 +79,7 @@ void draw_columns(Run& run, scratch_of<Run>& scratch, vector_view<const label_t,
     T* log_count = data_of(out.log_count);
     index_t* column_count = out.column_count.data();
     index_t* batch_count = out.batch_count.data();
-    run.for_each(cut.count, [=] PROTONCE_HOST_DEVICE(index_t b) {
+    run.for_each(cut.count, [=] PROTONCE_ON_DEVICE(index_t b) {
         index_t at = before[b];
         for (index_t i = cut.first(b); i < cut.last(b); ++i) {
             if (is_head(i) == 0) {
@@ -96,13 +96,13 @@ void draw_columns(Run& run, scratch_of<Run>& scratch, vector_view<const label_t,
             ++at;
         }
     });
-    run.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
+    run.for_each(1, [=] PROTONCE_ON_DEVICE(index_t) {
         const index_t batch = before[cut.count];
         const index_t others = pool - batch;
         batch_count[0] = batch;
         column_count[0] = batch + (num_negatives < others ? num_negatives : others);
     });
-    run.for_each(num_negatives < pool ? num_negatives : pool, [=] PROTONCE_HOST_DEVICE(index_t r) {
+    run.for_each(num_negatives < pool ? num_negatives : pool, [=] PROTONCE_ON_DEVICE(index_t r) {
         const index_t batch = before[cut.count];
         const index_t others = pool - batch;
         if (r >= others) {

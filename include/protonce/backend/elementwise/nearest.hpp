@@ -14,10 +14,8 @@ template <class Run, class T>
 void find_mean(Run& run, scratch_of<Run>& scratch, table<const T> x, T* mean) {
     sum_columns(
         run, scratch, x.rows, x.cols,
-        [=] PROTONCE_HOST_DEVICE(double sum, index_t i, index_t j) { return sum + static_cast<double>(x(i, j)); },
-        [=] PROTONCE_HOST_DEVICE(index_t j, double sum) {
-            mean[j] = static_cast<T>(sum / static_cast<double>(x.rows));
-        });
+        [=] PROTONCE_ON_DEVICE(double sum, index_t i, index_t j) { return sum + static_cast<double>(x(i, j)); },
+        [=] PROTONCE_ON_DEVICE(index_t j, double sum) { mean[j] = static_cast<T>(sum / static_cast<double>(x.rows)); });
 }
 
 /// What is kept of rows that are assigned many times: their mean, so that scores of points far from the origin keep their digits.
@@ -93,7 +91,7 @@ void centre_centroids(Run& run, scratch_of<Run>& scratch, table<const T> centroi
     scope_of<Run> scope(scratch);
     double* norm = scope.template vector<double>(centroids.rows).data();
     const index_t cols = centroids.cols;
-    run.for_each(centroids.rows, [=] PROTONCE_HOST_DEVICE(index_t k) {
+    run.for_each(centroids.rows, [=] PROTONCE_ON_DEVICE(index_t k) {
         double sum = 0;
         for (index_t j = 0; j < cols; ++j) {
             moved(k, j) = centroids(k, j) - mean[j];
@@ -102,7 +100,7 @@ void centre_centroids(Run& run, scratch_of<Run>& scratch, table<const T> centroi
         half_square[k] = static_cast<T>(sum / 2);
         norm[k] = std::sqrt(sum);
     });
-    run.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
+    run.for_each(1, [=] PROTONCE_ON_DEVICE(index_t) {
         constexpr double smallest =
             std::is_same_v<T, float> ? 0x1p-60 : 0x1p-508; // above the root of the smallest number
         double largest = 0;
@@ -162,7 +160,7 @@ void nearest_row(Run& run, scratch_of<Run>& scratch, const row_index<T, Run>& in
     T* longest = scope.template vector<T>(1).data();
     centre_centroids<Run, T>(run, scratch, centroids, mean, moved, half_square, longest);
     const table<const T> centred = moved;
-    run.for_each(x.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+    run.for_each(x.rows, [=] PROTONCE_ON_DEVICE(index_t i) {
         T squared = 0;
         const best_two<T> best = score_row(x.row(i), mean, centred, half_square, squared);
         const T margin = score_margin<T>(longest[0], std::sqrt(squared), static_cast<T>(cols + 8));
@@ -176,17 +174,17 @@ void candidate_potential(Run& run, scratch_of<Run>& scratch, table<const T> x, t
                          const T* weight, const double* least, double* potential) {
     sum_columns(
         run, scratch, x.rows, candidates.rows,
-        [=] PROTONCE_HOST_DEVICE(double sum, index_t i, index_t l) {
+        [=] PROTONCE_ON_DEVICE(double sum, index_t i, index_t l) {
             const double distance = squared_distance(x.row(i), candidates.row(l), x.cols);
             return add_product(sum, weight_of(weight, i), smaller(least[i], distance));
         },
-        [=] PROTONCE_HOST_DEVICE(index_t l, double sum) { potential[l] = sum; });
+        [=] PROTONCE_ON_DEVICE(index_t l, double sum) { potential[l] = sum; });
 }
 
 /// least_i = min(least_i, ||x_i - candidate||^2)
 template <class Run, class T>
 void relax_nearest(Run& run, table<const T> x, const T* candidate, double* least) {
-    run.for_each(x.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+    run.for_each(x.rows, [=] PROTONCE_ON_DEVICE(index_t i) {
         least[i] = smaller(least[i], squared_distance(x.row(i), candidate, x.cols));
     });
 }

@@ -17,7 +17,7 @@ namespace protonce::inline v0::detail::elementwise {
 ///
 ///     for_each(n, f)               f(i) for i in [0, n), in any order
 ///     stable_sort(scratch, key, row, n)   by key; rows are ascending
-///     copy, read, write(from, to, n)   within the device, to the host (waits), from it
+///     copy, read, write(from, to, n)   within the device, to the host, from it (both wait)
 template <real T, class Run>
 class operations {
 public:
@@ -80,12 +80,12 @@ public:
         const index_t* id = ids.data();
         label_t* out = to.data();
         run().for_each(ids.size(),
-                       [=] PROTONCE_HOST_DEVICE(index_t i) { out[i] = id[i] < 0 ? label_t{-1} : labels[id[i]]; });
+                       [=] PROTONCE_ON_DEVICE(index_t i) { out[i] = id[i] < 0 ? label_t{-1} : labels[id[i]]; });
     }
     void axpby(double a, vector_view<const T, space> x, double b, vector_view<T, space> y) {
         const T* from = x.data();
         T* to = y.data();
-        run().for_each(x.size(), [=] PROTONCE_HOST_DEVICE(index_t i) { to[i] = weighted_sum(a, from[i], b, to[i]); });
+        run().for_each(x.size(), [=] PROTONCE_ON_DEVICE(index_t i) { to[i] = weighted_sum(a, from[i], b, to[i]); });
     }
     void mean_rows(matrix_view<const double, space> sum, vector_view<const double, space> count,
                    matrix_view<T, space> mean) {
@@ -115,7 +115,7 @@ public:
         const double* value = values.data();
         const T* w = data_of(weight);
         const label_t* label = assignment.data();
-        return first_best(run(), scratch_, values.size(), [=] PROTONCE_HOST_DEVICE(index_t i, index_t winner) {
+        return first_best(run(), scratch_, values.size(), [=] PROTONCE_ON_DEVICE(index_t i, index_t winner) {
             const bool counts = label[i] == k && weight_of(w, i) > 0 && value[i] == value[i];
             return counts && (winner < 0 || value[i] > value[winner]);
         });

@@ -9,7 +9,7 @@ namespace protonce::inline v0::detail::elementwise {
 /// norms_i = ||x_i||
 template <class Run, class T>
 void row_norms(Run& run, table<const T> x, T* norms) {
-    run.for_each(x.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+    run.for_each(x.rows, [=] PROTONCE_ON_DEVICE(index_t i) {
         norms[i] = static_cast<T>(std::sqrt(inner_product(x.row(i), x.row(i), x.cols)));
     });
 }
@@ -17,7 +17,7 @@ void row_norms(Run& run, table<const T> x, T* norms) {
 /// unit_i = x_i / ||x_i||, a zero row stays zero; `unit` may be `x`, `norms` may be null.
 template <class Run, class T>
 void normalize_rows(Run& run, table<const T> x, table<T> unit, T* norms) {
-    run.for_each(x.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+    run.for_each(x.rows, [=] PROTONCE_ON_DEVICE(index_t i) {
         const double length = std::sqrt(inner_product(x.row(i), x.row(i), x.cols));
         for (index_t j = 0; j < x.cols; ++j) {
             unit(i, j) = length == 0 ? T(0) : static_cast<T>(static_cast<double>(x(i, j)) / length);
@@ -31,7 +31,7 @@ void normalize_rows(Run& run, table<const T> x, table<T> unit, T* norms) {
 /// With u = x / ||x||:  dL/dx = (g - (g.u) u) / ||x||; `out` may be `gradient`.
 template <class Run, class T>
 void normalize_rows_gradient(Run& run, table<const T> unit, const T* norms, table<const T> gradient, table<T> out) {
-    run.for_each(unit.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+    run.for_each(unit.rows, [=] PROTONCE_ON_DEVICE(index_t i) {
         const double along = inner_product(gradient.row(i), unit.row(i), unit.cols);
         const double length = static_cast<double>(norms[i]);
         for (index_t j = 0; j < unit.cols; ++j) {
@@ -47,7 +47,7 @@ template <class Run, class T>
 void gather_rows(Run& run, table<const T> from, const index_t* ids, table<T> to) {
     const index_t cols = to.cols;
     run.for_each(to.rows * cols,
-                 [=] PROTONCE_HOST_DEVICE(index_t at) { to(at / cols, at % cols) = from(ids[at / cols], at % cols); });
+                 [=] PROTONCE_ON_DEVICE(index_t at) { to(at / cols, at % cols) = from(ids[at / cols], at % cols); });
 }
 
 /// to_{ids_i} = from_i, ids distinct
@@ -55,14 +55,14 @@ template <class Run, class T>
 void scatter_rows(Run& run, table<const T> from, const index_t* ids, table<T> to) {
     const index_t cols = from.cols;
     run.for_each(from.rows * cols,
-                 [=] PROTONCE_HOST_DEVICE(index_t at) { to(ids[at / cols], at % cols) = from(at / cols, at % cols); });
+                 [=] PROTONCE_ON_DEVICE(index_t at) { to(ids[at / cols], at % cols) = from(at / cols, at % cols); });
 }
 
 /// mean_k = sum_k / count_k; rows with count_k = 0 stay as they are.
 template <class Run, class T>
 void mean_rows(Run& run, table<const double> sum, const double* count, table<T> mean) {
     const index_t cols = mean.cols;
-    run.for_each(mean.rows * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
+    run.for_each(mean.rows * cols, [=] PROTONCE_ON_DEVICE(index_t at) {
         const index_t k = at / cols;
         if (count[k] != 0) {
             mean(k, at % cols) = static_cast<T>(sum(k, at % cols) / count[k]);
@@ -77,14 +77,14 @@ index_t first_best(Run& run, scratch_of<Run>& scratch, index_t n, const F& best)
     scope_of<Run> scope(scratch);
     const blocks cut(n);
     index_t* found = scope.template vector<index_t>(cut.count + 1).data();
-    run.for_each(cut.count, [=] PROTONCE_HOST_DEVICE(index_t b) {
+    run.for_each(cut.count, [=] PROTONCE_ON_DEVICE(index_t b) {
         index_t winner = -1;
         for (index_t i = cut.first(b); i < cut.last(b); ++i) {
             winner = best(i, winner) ? i : winner;
         }
         found[b] = winner;
     });
-    run.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
+    run.for_each(1, [=] PROTONCE_ON_DEVICE(index_t) {
         index_t winner = -1;
         for (index_t b = 0; b < cut.count; ++b) {
             winner = found[b] >= 0 && best(found[b], winner) ? found[b] : winner;
@@ -101,9 +101,9 @@ template <class Run, class T>
 index_t first_nonfinite_row(Run& run, scratch_of<Run>& scratch, table<const T> x) {
     scope_of<Run> scope(scratch);
     bool* is_finite = scope.template vector<bool>(x.rows).data();
-    run.for_each(x.rows, [=] PROTONCE_HOST_DEVICE(index_t i) { is_finite[i] = all_finite(x.row(i), x.cols); });
+    run.for_each(x.rows, [=] PROTONCE_ON_DEVICE(index_t i) { is_finite[i] = all_finite(x.row(i), x.cols); });
     return first_best(run, scratch, x.rows,
-                      [=] PROTONCE_HOST_DEVICE(index_t i, index_t winner) { return winner < 0 && !is_finite[i]; });
+                      [=] PROTONCE_ON_DEVICE(index_t i, index_t winner) { return winner < 0 && !is_finite[i]; });
 }
 
 /// sum_0 = sum of values, block by block.
@@ -113,8 +113,8 @@ void total(Run& run, scratch_of<Run>& scratch, const U* values, index_t n, doubl
     const blocks cut(n);
     double* before = scope.template vector<double>(cut.count + 1).data();
     sums_before_blocks(
-        run, cut, [=] PROTONCE_HOST_DEVICE(index_t i) { return static_cast<double>(values[i]); }, before);
-    run.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) { sum[0] = before[cut.count]; });
+        run, cut, [=] PROTONCE_ON_DEVICE(index_t i) { return static_cast<double>(values[i]); }, before);
+    run.for_each(1, [=] PROTONCE_ON_DEVICE(index_t) { sum[0] = before[cut.count]; });
 }
 
 /// The k = rows.cols rows of the bank with the largest inner products, compared in double: descending, lowest row first among
@@ -125,7 +125,7 @@ void top_rows(Run& run, scratch_of<Run>& scratch, table<const T> queries, table<
     scope_of<Run> scope(scratch);
     const index_t k = rows.cols;
     const table<double> product = scope.template matrix<double>(queries.rows, k);
-    run.for_each(queries.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+    run.for_each(queries.rows, [=] PROTONCE_ON_DEVICE(index_t i) {
         for (index_t j = 0; j < bank.rows; ++j) {
             const double value = inner_product(queries.row(i), bank.row(j), bank.cols);
             const auto goes_before = [&](index_t l) {

@@ -22,7 +22,7 @@ sorted_labels sort_by_label(Run& run, scratch_of<Run>& scratch, scope_of<Run>& s
     const index_t n = labels.size();
     const label_t* label = labels.data();
     const sorted_labels out{scope.template vector<std::uint32_t>(n).data(), scope.template vector<index_t>(n).data()};
-    run.for_each(n, [=] PROTONCE_HOST_DEVICE(index_t i) {
+    run.for_each(n, [=] PROTONCE_ON_DEVICE(index_t i) {
         out.key[i] = label[i] < 0 ? 0 : static_cast<std::uint32_t>(label[i]) + 1;
         out.row[i] = i;
     });
@@ -42,7 +42,7 @@ members find_members(Run& run, scratch_of<Run>& scratch, scope_of<Run>& scope,
     const index_t n = assignment.size();
     const sorted_labels sorted = sort_by_label(run, scratch, scope, assignment);
     index_t* first = scope.template vector<index_t>(clusters + 1).data();
-    run.for_each(clusters + 1, [=] PROTONCE_HOST_DEVICE(index_t k) {
+    run.for_each(clusters + 1, [=] PROTONCE_ON_DEVICE(index_t k) {
         first[k] = count_before(n, [&](index_t i) { return static_cast<index_t>(sorted.key[i]) <= k; });
     });
     return {sorted.row, first};
@@ -55,7 +55,7 @@ void segment_sum(Run& run, scratch_of<Run>& scratch, table<const T> x, const T* 
     scope_of<Run> scope(scratch);
     const members of = find_members(run, scratch, scope, assignment, sum.rows);
     const index_t cols = x.cols;
-    run.for_each(sum.rows * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
+    run.for_each(sum.rows * cols, [=] PROTONCE_ON_DEVICE(index_t at) {
         const index_t k = at / cols;
         const index_t j = at % cols;
         double running = 0;
@@ -64,7 +64,7 @@ void segment_sum(Run& run, scratch_of<Run>& scratch, table<const T> x, const T* 
         }
         sum(k, j) = running;
     });
-    run.for_each(sum.rows, [=] PROTONCE_HOST_DEVICE(index_t k) {
+    run.for_each(sum.rows, [=] PROTONCE_ON_DEVICE(index_t k) {
         double running = 0;
         for (index_t m = of.first[k]; m < of.first[k + 1]; ++m) {
             running += weight_of(weight, of.row[m]);
@@ -81,7 +81,7 @@ void segment_scalar_sum(Run& run, scratch_of<Run>& scratch, const double* values
     scope_of<Run> scope(scratch);
     const members of = find_members(run, scratch, scope, assignment, sum.size());
     double* out = sum.data();
-    run.for_each(sum.size(), [=] PROTONCE_HOST_DEVICE(index_t k) {
+    run.for_each(sum.size(), [=] PROTONCE_ON_DEVICE(index_t k) {
         double running = 0;
         double counted = 0;
         for (index_t m = of.first[k]; m < of.first[k + 1]; ++m) {

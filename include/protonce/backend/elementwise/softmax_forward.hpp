@@ -13,7 +13,7 @@ struct plain_products {
     template <class Run, class T>
     void positives(Run& run, const softmax_rows<T>& state, T* logit) const {
         const contrast_reader<T> read = state.read;
-        run.for_each(state.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+        run.for_each(state.rows, [=] PROTONCE_ON_DEVICE(index_t i) {
             if (read.takes_part(i)) {
                 logit[i] = read.logit(i, read.positive_row(i), read.positive_temperature(i));
             }
@@ -27,7 +27,7 @@ struct plain_products {
         T* logit = state.logit;
         const index_t tile = state.tile;
         const index_t count = state.tile_count(j0);
-        run.for_each(state.rows * count, [=] PROTONCE_HOST_DEVICE(index_t at) {
+        run.for_each(state.rows * count, [=] PROTONCE_ON_DEVICE(index_t at) {
             const index_t i = at / count;
             const index_t j = j0 + at % count;
             if (j < read.num_used() && read.takes_part(i)) {
@@ -44,7 +44,7 @@ struct plain_products {
         const index_t tile = state.tile;
         const index_t cols = state.cols;
         const index_t count = state.tile_count(j0);
-        run.for_each(sum.rows * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
+        run.for_each(sum.rows * cols, [=] PROTONCE_ON_DEVICE(index_t at) {
             const index_t i = at / cols;
             const index_t c = at % cols;
             const index_t used = read.takes_part(i) ? read.num_used() : 0;
@@ -66,7 +66,7 @@ struct plain_products {
         const index_t tile = state.tile;
         const index_t rows = state.rows;
         const index_t cols = state.cols;
-        run.for_each(state.tile_count(j0) * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
+        run.for_each(state.tile_count(j0) * cols, [=] PROTONCE_ON_DEVICE(index_t at) {
             const index_t j = at / cols;
             const index_t c = at % cols;
             if (j0 + j >= read.num_used()) {
@@ -94,14 +94,14 @@ void find_positives(Run& run, scope_of<Run>& scope, const softmax_rows<T>& state
     const T* weight_of_row = read.log_weights;
     if (read.log_weights != nullptr && read.column_id != nullptr) {
         T* by_row = scope.template vector<T>(read.columns.rows).data();
-        run.for_each(read.most_used, [=] PROTONCE_HOST_DEVICE(index_t j) {
+        run.for_each(read.most_used, [=] PROTONCE_ON_DEVICE(index_t j) {
             if (j < read.num_used()) {
                 by_row[read.column_id[j]] = read.log_weights[j];
             }
         });
         weight_of_row = by_row;
     }
-    run.for_each(state.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+    run.for_each(state.rows, [=] PROTONCE_ON_DEVICE(index_t i) {
         row_softmax row;
         if (read.takes_part(i)) {
             row.positive_logit = static_cast<double>(logit[i]);
@@ -122,7 +122,7 @@ void sum_parts(Run& run, const softmax_state<T>& state, index_t j0, partial_soft
     const index_t parts = state.parts;
     constexpr index_t length = softmax_state<T>::part_columns;
     const index_t here = ceil_div(state.tile_count(j0), length);
-    run.for_each(state.rows * here, [=] PROTONCE_HOST_DEVICE(index_t at) {
+    run.for_each(state.rows * here, [=] PROTONCE_ON_DEVICE(index_t at) {
         const index_t i = at / here;
         const index_t first = j0 + at % here * length;
         const index_t used = read.takes_part(i) ? read.num_used() : 0;
@@ -157,7 +157,7 @@ void merge_parts(Run& run, const softmax_rows<T>& state, const partial_softmax* 
     const contrast_reader<T> read = state.read;
     row_softmax* softmax = state.softmax;
     const index_t parts = state.parts;
-    run.for_each(state.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+    run.for_each(state.rows, [=] PROTONCE_ON_DEVICE(index_t i) {
         if (!read.takes_part(i)) {
             return;
         }
@@ -192,7 +192,7 @@ void write_rows(Run& run, const softmax_rows<T>& state, const contrast<T, typena
     T* loss = data_of(out.loss);
     T* log_sum = data_of(out.log_sum);
     T* top1 = data_of(out.top1);
-    run.for_each(state.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+    run.for_each(state.rows, [=] PROTONCE_ON_DEVICE(index_t i) {
         if (loss != nullptr) {
             loss[i] = static_cast<T>(softmax[i].loss());
         }

@@ -30,7 +30,7 @@ template <class Run, class T>
 void clear_columns(Run& run, const contrast<T, typename Run::space>& out) {
     const table<T> gradient = out.grad_columns;
     const index_t cols = gradient.cols;
-    run.for_each(gradient.rows * cols, [=] PROTONCE_HOST_DEVICE(index_t at) { gradient(at / cols, at % cols) = T(0); });
+    run.for_each(gradient.rows * cols, [=] PROTONCE_ON_DEVICE(index_t at) { gradient(at / cols, at % cols) = T(0); });
 }
 template <class Run, class T>
 void clear_temperatures(Run& run, const contrast<T, typename Run::space>& out) {
@@ -51,7 +51,7 @@ void start_gradients(Run& run, const softmax_state<T>& state, const contrast<T, 
     const table<double> query_sum = sums.query;
     const table<T> grad_positive = out.grad_positive;
     double* temperature_sum = sums.temperature;
-    run.for_each(state.rows * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
+    run.for_each(state.rows * cols, [=] PROTONCE_ON_DEVICE(index_t at) {
         const index_t i = at / cols;
         const index_t c = at % cols;
         const double t = outside ? static_cast<double>(read.temperature(0)) : 1.0;
@@ -83,7 +83,7 @@ void compute_slopes(Run& run, const softmax_state<T>& state, index_t j0, T* slop
     const T* logit = state.logit;
     const index_t tile = state.tile;
     const index_t count = state.tile_count(j0);
-    run.for_each(state.rows * count, [=] PROTONCE_HOST_DEVICE(index_t at) {
+    run.for_each(state.rows * count, [=] PROTONCE_ON_DEVICE(index_t at) {
         const index_t i = at / count;
         const index_t j = j0 + at % count;
         double slope = 0;
@@ -105,7 +105,7 @@ void add_to_columns(Run& run, const softmax_state<T>& state, index_t j0, const c
     const table<double> query_sum = sums.query;
     const table<T> gradient = out.grad_columns;
     const bool same = sums.has_same_gradient;
-    products.to_columns(run, state, j0, sums.slope, [=] PROTONCE_HOST_DEVICE(index_t p, index_t c, double sum) {
+    products.to_columns(run, state, j0, sums.slope, [=] PROTONCE_ON_DEVICE(index_t p, index_t c, double sum) {
         if (same) {
             query_sum(p, c) += sum;
         } else {
@@ -126,7 +126,7 @@ void add_to_temperature(Run& run, const softmax_state<T>& state, index_t j0,
     const index_t count = state.tile_count(j0);
     double* row_sum = sums.temperature;
     if (row_sum != nullptr) {
-        run.for_each(rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+        run.for_each(rows, [=] PROTONCE_ON_DEVICE(index_t i) {
             const index_t used = read.takes_part(i) ? read.num_used() : 0;
             for (index_t at = i * tile, j = j0; j < j0 + count && j < used; ++j, ++at) {
                 if (read.is_in(i, read.pool_row(j))) {
@@ -137,7 +137,7 @@ void add_to_temperature(Run& run, const softmax_state<T>& state, index_t j0,
         return;
     }
     T* gradient = out.grad_temperature.data();
-    run.for_each(count, [=] PROTONCE_HOST_DEVICE(index_t j) {
+    run.for_each(count, [=] PROTONCE_ON_DEVICE(index_t j) {
         if (j0 + j >= read.num_used()) {
             return;
         }
@@ -161,7 +161,7 @@ void finish_gradients(Run& run, const softmax_state<T>& state, const contrast<T,
     const bool accumulate = out.accumulate;
     const table<double> query_sum = sums.query;
     const table<T> grad_query = out.grad_query;
-    run.for_each(query_sum.rows * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
+    run.for_each(query_sum.rows * cols, [=] PROTONCE_ON_DEVICE(index_t at) {
         const index_t i = at / cols;
         const index_t c = at % cols;
         const double old = accumulate ? static_cast<double>(grad_query(i, c)) : 0.0;
@@ -169,7 +169,7 @@ void finish_gradients(Run& run, const softmax_state<T>& state, const contrast<T,
     });
     const double* row_sum = sums.temperature;
     T* grad_temperature = out.grad_temperature.data();
-    run.for_each(row_sum != nullptr ? 1 : 0, [=] PROTONCE_HOST_DEVICE(index_t) {
+    run.for_each(row_sum != nullptr ? 1 : 0, [=] PROTONCE_ON_DEVICE(index_t) {
         double sum = 0;
         for (index_t i = 0; i < rows; ++i) {
             sum += row_sum[i];

@@ -39,7 +39,7 @@ using scope_of = typename workspace<typename Run::space>::scope;
 /// to_i = value
 template <class Run, class U>
 void fill(Run& run, U* to, index_t n, U value) {
-    run.for_each(n, [=] PROTONCE_HOST_DEVICE(index_t i) { to[i] = value; });
+    run.for_each(n, [=] PROTONCE_ON_DEVICE(index_t i) { to[i] = value; });
 }
 
 /// Weights may be left out: 1 a row.
@@ -73,13 +73,14 @@ PROTONCE_HOST_DEVICE T multiply_add(T a, T b, T c) {
 #endif
 }
 
-/// n elements in blocks of one after the other, about as many blocks as a block has elements; the same for the same n everywhere.
+/// n elements in blocks of one after the other, about as many blocks as a block has elements, if it has more than the least; the same for
+/// the same n everywhere.
 struct blocks {
     index_t elements;
     index_t length;
     index_t count;
 
-    explicit blocks(index_t n) : elements(n), length(256), count(0) {
+    explicit blocks(index_t n, index_t least = 256) : elements(n), length(least), count(0) {
         while (length * length < n) {
             length *= 2;
         }
@@ -95,14 +96,14 @@ struct blocks {
 /// before_b = sum of term(i) over all blocks before b; the last, before[count], is the sum of all.
 template <class R, class Run, class F>
 void sums_before_blocks(Run& run, const blocks& cut, const F& term, R* before) {
-    run.for_each(cut.count, [=] PROTONCE_HOST_DEVICE(index_t b) {
+    run.for_each(cut.count, [=] PROTONCE_ON_DEVICE(index_t b) {
         R sum{};
         for (index_t i = cut.first(b); i < cut.last(b); ++i) {
             sum += term(i);
         }
         before[b + 1] = sum;
     });
-    run.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
+    run.for_each(1, [=] PROTONCE_ON_DEVICE(index_t) {
         before[0] = R{};
         for (index_t b = 0; b < cut.count; ++b) {
             before[b + 1] += before[b];
@@ -116,14 +117,14 @@ void sum_columns(Run& run, scratch_of<Run>& scratch, index_t rows, index_t cols,
     scope_of<Run> scope(scratch);
     const blocks cut(rows);
     const table<double> part = scope.template matrix<double>(cut.count, cols);
-    run.for_each(cut.count * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
+    run.for_each(cut.count * cols, [=] PROTONCE_ON_DEVICE(index_t at) {
         double sum = 0;
         for (index_t i = cut.first(at / cols); i < cut.last(at / cols); ++i) {
             sum = add(sum, i, at % cols);
         }
         part(at / cols, at % cols) = sum;
     });
-    run.for_each(cols, [=] PROTONCE_HOST_DEVICE(index_t j) {
+    run.for_each(cols, [=] PROTONCE_ON_DEVICE(index_t j) {
         double sum = 0;
         for (index_t b = 0; b < cut.count; ++b) {
             sum += part(b, j);

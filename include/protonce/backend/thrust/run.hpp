@@ -75,6 +75,8 @@ private:
     };
 };
 
+#elif defined(__CUDACC__)
+#error "protonce: a unit of nvcc runs Thrust on CUDA; compile the unit with another compiler for the processor"
 #else
 
 /// Runs elements on the processor. Rows are sorted by the standard library: the sort of Thrust 3.0 puts negative keys last there, binds
