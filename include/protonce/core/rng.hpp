@@ -4,7 +4,6 @@
 #include <protonce/core/types.hpp>
 
 #include <array>
-#include <bit>
 #include <cstdint>
 
 /// Counter-based random numbers: a pure function of (seed, step, level, purpose, counter). The same on every machine, for any number
@@ -69,7 +68,10 @@ class random_permutation {
 public:
     PROTONCE_HOST_DEVICE constexpr random_permutation(const rng_key& key, std::uint64_t size) : size_(size) {
         // Networks over fewer than 6 bits reach too few permutations: of 3 bits, pairs drawn from 5 are off by a quarter.
-        const int bits = size > 64 ? static_cast<int>(std::bit_width(size - 1)) : 6;
+        int bits = 6;
+        while (bits < 64 && (size - 1) >> bits != 0) { // std::bit_width() is wrong on a device (nvcc 13.0)
+            ++bits;
+        }
         low_bits_ = bits / 2;
         high_bits_ = bits - low_bits_;
         for (std::uint32_t i = 0; i < rounds / 4; ++i) {
