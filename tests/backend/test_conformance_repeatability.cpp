@@ -52,7 +52,7 @@ TEST_CASE_TEMPLATE("conformance: the second identical call allocates nothing", B
     using T = typename B::value_type;
     TEST_RANDOM(random, 503);
     const test::workload<T> in(random);
-    test::counting_resource memory;
+    test::counting_resource memory(test::make<B>({}).memory());
     test::variant how;
     how.threads = 2;
     how.instructions = test::variants<B>().back().instructions;
@@ -79,7 +79,7 @@ TEST_CASE_TEMPLATE("conformance: with arguments in place the resource is not ask
     using T = typename B::value_type;
     TEST_RANDOM(random, 504);
     const test::workload<T> in(random);
-    test::counting_resource memory;
+    test::counting_resource memory(test::make<B>({}).memory());
     B be = test::make<B>({.threads = 2}, &memory);
     placed<B, T> x(be, in.x), centroids(be, in.centroids), weight(be, in.weight),
         temperature(be, std::vector<T>{T(0.2)});

@@ -19,7 +19,9 @@ public:
     recording(const recording&) = delete;
     recording& operator=(const recording&) = delete;
     ~recording() {
-        cudaGraphExecDestroy(executable_);
+        if (executable_ != nullptr) { // else the runtime keeps an error, and the next sort reports it
+            cudaGraphExecDestroy(executable_);
+        }
         cudaStreamDestroy(stream_);
     }
 

@@ -8,9 +8,11 @@
 
 namespace test {
 
-/// Host memory that counts what is taken from it.
+/// Counts what is taken from another resource, host memory if none is named.
 class counting_resource final : public std::pmr::memory_resource {
 public:
+    explicit counting_resource(std::pmr::memory_resource* from = std::pmr::new_delete_resource()) : from_(from) {}
+
     /// Allocations so far.
     protonce::index_t allocations() const { return allocations_.load(); }
     /// Bytes taken and not yet given back.
@@ -20,7 +22,7 @@ public:
 
 private:
     void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-        void* out = std::pmr::new_delete_resource()->allocate(bytes, alignment);
+        void* out = from_->allocate(bytes, alignment);
         ++allocations_;
         const auto now = bytes_ += static_cast<protonce::index_t>(bytes);
         auto peak = peak_.load();
@@ -30,10 +32,11 @@ private:
     }
     void do_deallocate(void* pointer, std::size_t bytes, std::size_t alignment) override {
         bytes_ -= static_cast<protonce::index_t>(bytes);
-        std::pmr::new_delete_resource()->deallocate(pointer, bytes, alignment);
+        from_->deallocate(pointer, bytes, alignment);
     }
     bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override { return this == &other; }
 
+    std::pmr::memory_resource* from_;
     std::atomic<protonce::index_t> allocations_{0};
     std::atomic<protonce::index_t> bytes_{0};
     std::atomic<protonce::index_t> peak_{0};

@@ -38,7 +38,7 @@ public:
         queue(from, to, n, cudaMemcpyDeviceToHost);
         wait();
     }
-    /// The caller may change `from` afterwards: pageable memory was taken over then, for other memory the copy is waited for.
+    /// Waits: the runtime may still read pageable memory after its call has returned.
     /// Not while the stream is captured: the graph would read the memory at each replay.
     template <class U>
     void write(const U* from, U* to, index_t n) {
@@ -51,11 +51,7 @@ public:
             throw backend_error("cuda: host memory cannot be written to the device while the stream is captured");
         }
         queue(from, to, n, cudaMemcpyHostToDevice);
-        cudaPointerAttributes memory{};
-        require_success(cudaPointerGetAttributes(&memory, from), "looking at memory");
-        if (memory.type != cudaMemoryTypeUnregistered) {
-            wait();
-        }
+        wait();
     }
     void wait() const { require_success(cudaStreamSynchronize(stream_), "waiting for the stream"); }
 
