@@ -41,8 +41,26 @@ struct warp_tile {
         }
     }
 
-    /// sum += a b^T over a chunk of columns; a and b point to rows of the block in shared memory.
+    /// sum += a b^T over a chunk of columns; a and b point to rows of the block in shared memory. With two parts a chunk is
+    /// summed by itself: instructions cut off what they add, a float addition rounds it.
     PROTONCE_DEVICE void multiply(const float* a, const float* b, const place& p) {
+        if constexpr (parts == 1) {
+            add_chunk(sum, a, b, p);
+        } else {
+            float of_chunk[2][4][4] = {};
+            add_chunk(of_chunk, a, b, p);
+            PROTONCE_UNROLL for (int m = 0; m < 2; ++m) {
+                PROTONCE_UNROLL for (int n = 0; n < 4; ++n) {
+                    PROTONCE_UNROLL for (int e = 0; e < 4; ++e) {
+                        sum[m][n][e] += of_chunk[m][n][e];
+                    }
+                }
+            }
+        }
+    }
+
+private:
+    PROTONCE_DEVICE static void add_chunk(float (&to)[2][4][4], const float* a, const float* b, const place& p) {
         a += (p.row + p.group) * padded + p.member;
         b += (p.col + p.group) * padded + p.member;
         for (int k = 0; k < chunk; k += 8) {
@@ -60,16 +78,15 @@ struct warp_tile {
                 split(b[n * 8 * padded + k + 4], cols, 0, 1);
                 PROTONCE_UNROLL for (int m = 0; m < 2; ++m) {
                     if constexpr (parts == 2) {
-                        multiply_add_tf32(sum[m][n], rows[1][m], cols[0][0]);
-                        multiply_add_tf32(sum[m][n], rows[0][m], cols[1][0]);
+                        multiply_add_tf32(to[m][n], rows[1][m], cols[0][0]);
+                        multiply_add_tf32(to[m][n], rows[0][m], cols[1][0]);
                     }
-                    multiply_add_tf32(sum[m][n], rows[0][m], cols[0][0]);
+                    multiply_add_tf32(to[m][n], rows[0][m], cols[0][0]);
                 }
             }
         }
     }
 
-private:
     template <int count, int size>
     PROTONCE_DEVICE static void split(float value, std::uint32_t (&to)[parts][count][size], int m, int i) {
         to[0][m][i] = to_tf32(value);
