@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <device/device_run.hpp>
+#include <support/assignment_run.hpp>
 #include <support/placed.hpp>
 #include <support/random.hpp>
 
@@ -29,11 +30,13 @@ struct ranked {
 
 /// What the passes leave in memory, not centred.
 struct trace {
-    std::vector<ranked> in_bf16, in_tf32;   // (N,); in TF32 of listed rows
-    std::vector<float> margin;              // (N,) of in_bf16
+    double unit;                            // one of scores and margins is so much of the data's
+    std::vector<ranked> in_half, in_tf32;   // (N,); in TF32 of listed rows
+    std::vector<float> margin;              // (N,) of in_half
     std::vector<float> margin_again;        // (N,) of in_tf32
     std::vector<cuda::choice> known, again; // (N,) after the first pass, where not listed; after the second one
-    std::vector<index_t> list;              // rows with more than two labels after the first pass
+    std::vector<cuda::choice> at_last;      // (N,) after all of them
+    std::vector<index_t> list, undecided;   // rows with more than two labels after the first pass; after the second one
 };
 
 inline std::vector<ranked> ranks(const std::vector<cuda::best_three>& rows) {
@@ -44,7 +47,7 @@ inline std::vector<ranked> ranks(const std::vector<cuda::best_three>& rows) {
     return out;
 }
 
-template <class Kernel = cuda::nearest_bf16>
+template <class Kernel = cuda::nearest_half>
 trace trace_passes(const test::matrix<float>& x, const test::matrix<float>& centroids) {
     device_backend be;
     auto run = device_run();
@@ -59,14 +62,19 @@ trace trace_passes(const test::matrix<float>& x, const test::matrix<float>& cent
     };
 
     trace out;
-    passes.pack(run, index.plain().mean());
+    const auto scale = static_cast<double>(read(index.scale(), 1)[0]);
+    out.unit = 1 / (scale * scale);
+    passes.pack(run, index);
     passes.score_by<Kernel>(run);
-    out.in_bf16 = ranks(read(passes.best, x.rows()));
+    out.in_half = ranks(read(passes.best, x.rows()));
     passes.decide(run, true);
     out.list = read(passes.list.row, read(passes.list.count, 1)[0]);
     out.known = read(passes.known, x.rows());
     passes.decide_again(run);
     out.again = read(passes.known, x.rows());
+    out.undecided = read(passes.undecided.row, read(passes.undecided.count, 1)[0]);
+    passes.scan(run);
+    out.at_last = read(passes.known, x.rows());
 
     cuda::best_three* merged = scope.vector<cuda::best_three>(x.rows()).data();
     const auto kernel = passes.scores_in_tf32();
@@ -78,11 +86,11 @@ trace trace_passes(const test::matrix<float>& x, const test::matrix<float>& cent
     const auto rest = read(passes.rows.rest, x.rows());
     const auto longest = read(passes.longest, 1)[0];
     for (std::size_t i = 0; i < norm.size(); ++i) {
-        out.margin.push_back(cuda::bf16_margin(norm[i], rest[i], longest, passes.rows.stride));
-        out.margin_again.push_back(protonce::detail::elementwise::score_margin<float>(
-            longest.norm, norm[i], cuda::nearest_tf32::roundings(passes.rows.stride)));
+        out.margin.push_back(cuda::half_margin(norm[i], rest[i], longest, passes.rows.stride));
+        out.margin_again.push_back(cuda::tf32_margin(norm[i], longest, passes.rows.stride));
     }
     std::sort(out.list.begin(), out.list.end());
+    std::sort(out.undecided.begin(), out.undecided.end());
     return out;
 }
 
@@ -97,14 +105,15 @@ inline double score(const test::matrix<float>& x, index_t i, const test::matrix<
 }
 
 /// The largest error of the best scores of the rows, in units of what the margin allows; above 1 is too much.
+/// \param unit  of scores and margins
 inline double worst_score(const test::matrix<float>& x, const test::matrix<float>& centroids,
-                          const std::vector<ranked>& best, const std::vector<float>& margin) {
+                          const std::vector<ranked>& best, const std::vector<float>& margin, double unit) {
     double worst = 0;
     for (index_t i = 0; i < x.rows(); ++i) {
         const ranked& found = best[static_cast<std::size_t>(i)];
-        const double allowed = static_cast<double>(margin[static_cast<std::size_t>(i)]) / 2;
+        const double allowed = unit * static_cast<double>(margin[static_cast<std::size_t>(i)]) / 2;
         const auto compare = [&](float actual, double expected) {
-            worst = std::max(worst, std::abs(static_cast<double>(actual) - expected) / allowed);
+            worst = std::max(worst, std::abs(unit * static_cast<double>(actual) - expected) / allowed);
         };
         std::vector<double> exact;
         for (index_t k = 0; k < centroids.rows(); ++k) {
@@ -136,6 +145,13 @@ void for_each_value(test::matrix<float>& values, const F& f) {
             values(i, j) = f(values(i, j));
         }
     }
+}
+
+/// The labels of exact arithmetic, and distances to the last bit.
+inline void check_labels(const test::matrix<float>& x, const test::matrix<float>& centroids) {
+    device_backend be;
+    protonce::reference_backend<float> reference;
+    CHECK(assign_rows(be, x, centroids, false) == assign_rows(reference, x, centroids, false));
 }
 
 } // namespace test

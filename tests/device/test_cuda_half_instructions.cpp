@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Rounding to half precision by a thread; test_cuda_instructions.cpp has its product of tiles.
+// Rounding to half precision, by a thread and in integer arithmetic; test_cuda_instructions.cpp has its product of tiles.
 #include <device/device_run.hpp>
 #include <support/conformance.hpp>
+
+#include <protonce/backend/cuda/half.hpp>
 
 #include <doctest/doctest.h>
 
@@ -109,4 +111,47 @@ TEST_CASE("cuda instructions: what half precision cannot hold is infinite, and N
         CHECK(std::isnan(out.values()[1]));
         CHECK(out.values()[8] == 0);
     }
+}
+
+TEST_CASE("half precision: each of its numbers, and what lies between two of them") {
+    // Neighbours a < b by rising bits: up to the middle it is a, from there on b; at the middle the one with an even last bit.
+    for (std::uint16_t bits = 0x0400; bits < 0x7c00; ++bits) {
+        const int exponent = bits >> 10;
+        const float a = std::ldexp(static_cast<float>(1024 + (bits & 0x3ff)), exponent - 25);
+        const float unit = std::ldexp(1.0F, exponent - 25);
+        const float middle = a + unit / 2;
+        const auto next = static_cast<std::uint16_t>(bits + 1); // above the largest, infinity
+        const bool is_right =
+            from_half(bits) == a && to_half(a) == bits && to_half(std::nextafter(middle, 0.0F)) == bits &&
+            to_half(middle) == (bits % 2 == 0 ? bits : next) && to_half(std::nextafter(middle, 1e6F)) == next &&
+            to_half(-a) == (bits | 0x8000) && from_half(bits | 0x8000) == -a;
+        if (!is_right) {
+            CAPTURE(bits);
+            FAIL_CHECK("not rounded to nearest, ties to even");
+        }
+    }
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    for (const float value : {65520.0F, 1e30F, infinity}) {
+        CHECK(from_half(to_half(value)) == infinity);
+        CHECK(from_half(to_half(-value)) == -infinity);
+    }
+    CHECK(std::isnan(from_half(to_half(std::numeric_limits<float>::quiet_NaN()))));
+    for (const float value : {0.0F, 0x1p-149F, 0x1p-24F, 0x1.fffffep-15F}) { // no subnormal numbers
+        CHECK(from_half(to_half(value)) == 0);
+        CHECK(from_half(to_half(-value)) == 0);
+    }
+}
+
+TEST_CASE("half precision: the scale of data of any size is a power of two, and leaves room") {
+    for (const float largest : {0x1p-117F, 1e-30F, 0.999F, 1.0F, 3.0F, 0x1.fffffep10F, 1e30F, 0x1.fffffep127F}) {
+        CAPTURE(largest);
+        const float scale = half_scale(largest);
+        int exponent = 0;
+        CHECK(std::frexp(scale, &exponent) == 0.5F);
+        CHECK(largest * scale >= 0x1p10F);
+        CHECK(largest * scale < 0x1p11F);
+    }
+    CHECK(half_scale(0.0F) == 1.0F);
+    CHECK(half_scale(0x1p-149F) == 0x1p127F);
+    CHECK(half_scale(0x1p-118F) == 0x1p127F);
 }

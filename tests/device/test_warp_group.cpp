@@ -79,7 +79,7 @@ struct layout {
 /// out = c + a b^T + a b^T, in two groups of products.
 struct product_kernel {
     static constexpr int threads = 128;
-    const unsigned char* a; // 64 x 16 of bf16, as they lie in shared memory
+    const unsigned char* a; // 64 x 16 in half precision, as they lie in shared memory
     const unsigned char* b; // 128 x 16
     const float* c;         // (64, 128)
     float* out;             // (64, 128)
@@ -125,13 +125,57 @@ struct product_kernel {
     }
 };
 
+/// out = c + a b^T with a in registers and b by columns.
+struct product_of_registers {
+    static constexpr int threads = 128;
+    const float* a;         // (64, 16)
+    const unsigned char* b; // 128 x 16
+    const float* c;         // (64, 128)
+    float* out;             // (64, 128)
+    layout of_b;
+
+    PROTONCE_DEVICE void operator()() const {
+        if constexpr (has_warp_groups) {
+            auto* barrier = reinterpret_cast<std::uint64_t*>(shared_memory());
+            unsigned char* right = shared_memory() + 128;
+            if (thread_index() == 0) {
+                init_barrier(barrier, 1);
+                publish_barriers();
+                arrive_expecting(barrier, of_b.bytes);
+                copy_bulk(right, b, of_b.bytes, barrier);
+            }
+            sync_block();
+            wait_barrier(barrier, 0);
+            float sum[64];
+            for (int i = 0; i < 64; ++i) {
+                sum[i] = c[product_kernel::at(i)];
+            }
+            std::uint32_t left[4];
+            for (int i = 0; i < 4; ++i) {
+                const int row = thread_index() / 32 * 16 + thread_index() % 32 / 4 + i % 2 * 8;
+                const float* from = a + row * 16 + thread_index() % 4 * 2 + i / 2 * 8;
+                left[i] = to_f16_pair(from[0], from[1]);
+            }
+            pin_sums(sum);
+            fence_products();
+            begin_product(sum, left, matrix_descriptor(right, of_b.leading, of_b.stride));
+            commit_products();
+            wait_products<0>();
+            pin_sums(sum);
+            for (int i = 0; i < 64; ++i) {
+                out[product_kernel::at(i)] = sum[i];
+            }
+        }
+    }
+};
+
 std::vector<unsigned char> laid_out(const std::vector<float>& values, const layout& where) {
     std::vector<unsigned char> out(static_cast<std::size_t>(where.bytes));
     for (std::size_t i = 0; i < values.size(); ++i) {
         const int row = static_cast<int>(i) / 16;
         const int k = static_cast<int>(i) % 16;
         const int to = row / 8 * where.stride + k / 8 * where.leading + row % 8 * 16 + k % 8 * 2;
-        const std::uint16_t bits = to_bf16(values[i]).bits;
+        const std::uint16_t bits = to_half(values[i]);
         out[static_cast<std::size_t>(to)] = static_cast<unsigned char>(bits & 0xff);
         out[static_cast<std::size_t>(to) + 1] = static_cast<unsigned char>(bits >> 8);
     }
@@ -143,7 +187,7 @@ template <class Value, class F>
 void for_each_product(const Value& value, double scale_of_c, const layout& of_a, const layout& of_b, const F& compare) {
     const auto values = [&](std::size_t count, double scale) {
         std::vector<float> out(count);
-        std::generate(out.begin(), out.end(), [&] { return static_cast<float>(scale) * static_cast<float>(to_bf16(value())); });
+        std::generate(out.begin(), out.end(), [&] { return static_cast<float>(scale) * from_half(to_half(value())); });
         return out;
     };
     const auto a = values(64 * 16, 1), b = values(128 * 16, 1), c = values(64 * 128, scale_of_c);
@@ -205,6 +249,44 @@ TEST_CASE("warp group: a product, exact for whole numbers, wherever its matrices
     for_each_product(whole, 5, close_together, close_together_b, compare);
     for_each_product(whole, 5, by_columns, by_columns_b, compare);
     for_each_product(whole, 5, close_together, by_columns_b, compare);
+}
+
+TEST_CASE("warp group: a product of registers with a matrix by columns, exact for whole numbers") {
+    if (is_skipped()) {
+        return;
+    }
+    TEST_RANDOM(random, 713);
+    for (const layout& of_b : {layout{128, 256, 16 * 256}, layout{128, 2048, 16 * 2048}, layout{2048, 128, 2 * 2048}}) {
+        std::vector<float> a(64 * 16), b(128 * 16), c(64 * 128);
+        for (auto* values : {&a, &b, &c}) {
+            std::generate(values->begin(), values->end(), [&] { return static_cast<float>(random.integer(9) - 4); });
+        }
+        std::vector<unsigned char> right(static_cast<std::size_t>(of_b.bytes));
+        for (std::size_t i = 0; i < b.size(); ++i) {
+            const auto row = static_cast<int>(i) / 16;
+            const auto k = static_cast<int>(i) % 16;
+            const auto to =
+                static_cast<std::size_t>(row / 8 * of_b.stride + k / 8 * of_b.leading + k % 8 * 16 + row % 8 * 2);
+            const std::uint16_t bits = to_half(b[i]);
+            right[to] = static_cast<unsigned char>(bits & 0xff);
+            right[to + 1] = static_cast<unsigned char>(bits >> 8);
+        }
+        device_backend be;
+        placed<device_backend, unsigned char> of_right(be, right);
+        placed<device_backend, float> of_left(be, a), before(be, c);
+        auto out = placed<device_backend, float>::unwritten(be, 64 * 128);
+        device_run().launch(1, static_cast<std::size_t>(128 + of_b.bytes),
+                            product_of_registers{of_left.vector().data(), of_right.vector().data(),
+                                                 before.vector().data(), out.vector().data(), of_b});
+        const auto actual = out.values();
+        for (std::size_t i = 0; i < 64 * 128; ++i) {
+            float expected = c[i];
+            for (std::size_t k = 0; k < 16; ++k) {
+                expected += a[i / 128 * 16 + k] * b[i % 128 * 16 + k];
+            }
+            CHECK(actual[i] == expected);
+        }
+    }
 }
 
 TEST_CASE("warp group: a product adds within what margins assume") {

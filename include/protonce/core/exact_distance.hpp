@@ -109,6 +109,13 @@ PROTONCE_HOST_DEVICE bool all_finite(const T* x, index_t cols) {
     return true;
 }
 
+/// A sum of squares of the differences of two points; NaN if a point holds NaN or infinity.
+template <class T>
+PROTONCE_HOST_DEVICE double distance_or_nan(double sum, const T* x, const T* c, index_t cols) {
+    const bool overflow = !check::is_finite(sum);
+    return overflow && !(all_finite(x, cols) && all_finite(c, cols)) ? std::numeric_limits<double>::quiet_NaN() : sum;
+}
+
 /// Squares of differences, never x^2 - 2 x c + c^2: that form cancels for points far from the origin. A point that
 /// holds NaN or infinity is at distance NaN from every other.
 template <class T>
@@ -118,8 +125,7 @@ PROTONCE_HOST_DEVICE double squared_distance(const T* x, const T* c, index_t col
         const double difference = static_cast<double>(x[j]) - static_cast<double>(c[j]);
         sum = add_product(sum, difference, difference);
     }
-    const bool overflow = !check::is_finite(sum);
-    return overflow && !(all_finite(x, cols) && all_finite(c, cols)) ? std::numeric_limits<double>::quiet_NaN() : sum;
+    return distance_or_nan(sum, x, c, cols);
 }
 
 /// compare_distance() of a and b, from their squared_distance() where that can tell; neither is NaN.

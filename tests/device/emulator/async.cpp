@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What compute capability 9.0 does beside the threads: barriers in shared memory, copies of a block, products of a warp
 // group.
-#include <device/emulator/block.hpp>
+#include <device/emulator/products.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -42,6 +42,12 @@ struct matrix_place {
         const auto r = static_cast<std::size_t>(row);
         const auto c = static_cast<std::size_t>(k);
         return address + r / 8 * stride + c / 8 * leading + r % 8 * 16 + c % 8 * 2;
+    }
+    /// The same where the 16 bytes hold 8 rows of one k.
+    std::size_t by_columns(int row, int k) const {
+        const auto r = static_cast<std::size_t>(row);
+        const auto c = static_cast<std::size_t>(k);
+        return address + r / 8 * stride + c / 8 * leading + c % 8 * 16 + r % 8 * 2;
     }
 };
 
@@ -153,23 +159,29 @@ std::uint64_t block_runner::matrix_descriptor(const void* from, int leading_byte
 
 /// Of the left matrix the warp's 16 rows of 64.
 product_queue::read_operands block_runner::matrix_reader(int warp) {
-    return [this, warp](std::uint64_t left, std::uint64_t right, product_queue::operands& to) {
-        const auto read = [&](const matrix_place& place, int first, int rows, product_queue::matrix& values) {
+    return [this, warp](const product_queue::product& one) {
+        const auto read = [&](std::size_t (matrix_place::*where)(int, int) const, std::uint64_t descriptor, int first,
+                              int rows, product_queue::matrix& values) {
+            const matrix_place place(descriptor);
             for (int row = 0; row < rows; ++row) {
                 for (int k = 0; k < product_queue::depth; ++k) {
-                    const unsigned char* from = shared_.begin() + place.of(first + row, k);
+                    const unsigned char* from = shared_.begin() + (place.*where)(first + row, k);
                     if (!shared_.holds(from, 2)) {
                         throw fault(fault_kind::product,
                                     describe(fault_kind::product, -1) + "a matrix that leaves the shared memory");
                     }
                     std::uint16_t bits = 0;
                     std::memcpy(&bits, from, 2);
-                    values[row][k] = std::bit_cast<float>(std::uint32_t{bits} << 16);
+                    values[row][k] = from_f16(bits);
                 }
             }
         };
-        read(matrix_place(left), warp % 4 * product_queue::rows, product_queue::rows, to.left);
-        read(matrix_place(right), 0, product_queue::cols, to.right);
+        if (one.has_left) {
+            read(&matrix_place::by_columns, one.right, 0, product_queue::cols, one.values->right);
+        } else {
+            read(&matrix_place::of, one.left, warp % 4 * product_queue::rows, product_queue::rows, one.values->left);
+            read(&matrix_place::of, one.right, 0, product_queue::cols, one.values->right);
+        }
     };
 }
 

@@ -194,9 +194,6 @@ bool block_runner::release_warp(int warp) {
     case stop::multiply_tf32:
         multiply_tf32(lanes);
         break;
-    case stop::multiply_bf16:
-        multiply_bf16(lanes);
-        break;
     case stop::multiply_f16:
         multiply_f16(lanes);
         break;

@@ -25,7 +25,6 @@ enum class stop {
     warp,
     shuffle,
     multiply_tf32,
-    multiply_bf16,
     multiply_f16,
     begin_product,
     wait_products,
@@ -42,7 +41,7 @@ struct visit {
     float* c = nullptr;
     const std::uint32_t* a = nullptr;
     const std::uint32_t* b = nullptr;
-    std::uint64_t left = 0; // descriptors of a product of a warp group
+    std::uint64_t left = 0; // descriptors of a product of a warp group; the left matrix may be in `a`
     std::uint64_t right = 0;
 };
 
@@ -90,7 +89,14 @@ public:
     struct operands {
         matrix left, right;
     };
-    using read_operands = std::function<void(std::uint64_t left, std::uint64_t right, operands&)>;
+    struct product {
+        float* sums; // of the first lane
+        std::uint64_t left, right;
+        bool has_left; // the left one came in registers, and the right one lies by columns
+        bool is_read;  // what lies in shared memory
+        std::shared_ptr<operands> values;
+    };
+    using read_operands = std::function<void(const product&)>;
 
     /// \param early  operands are read now, not when the product is waited for: the kernel must be right either way
     void begin(const thread* lanes, bool early, const read_operands& read);
@@ -107,11 +113,7 @@ private:
         float* at[warp_size];
         float value[warp_size][lane_sums];
     };
-    struct product {
-        float* sums; // of the first lane
-        std::uint64_t left, right;
-        std::shared_ptr<operands> read; // null: not yet
-    };
+    static void read_registers(const thread* lanes, matrix& left);
     void multiply(const operands& in, sums& to);
 
     std::vector<product> products_;

@@ -58,9 +58,6 @@ void multiply_add_tf32(float* c, const std::uint32_t* a, const std::uint32_t* b,
 void multiply_add_f16(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site) {
     runner().wait({.at = stop::multiply_f16, .site = site, .c = c, .a = a, .b = b});
 }
-void multiply_add_bf16(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site) {
-    runner().wait({.at = stop::multiply_bf16, .site = site, .c = c, .a = a, .b = b});
-}
 void init_barrier(std::uint64_t* barrier, int arrivals) {
     runner().init_barrier(barrier, arrivals);
 }
@@ -78,6 +75,9 @@ std::uint64_t matrix_descriptor(const void* from, int leading_bytes, int stride_
 }
 void begin_product(float* c, std::uint64_t a, std::uint64_t b, call_site site) {
     runner().wait({.at = stop::begin_product, .site = site, .c = c, .left = a, .right = b});
+}
+void begin_product(float* c, const std::uint32_t* a, std::uint64_t b, call_site site) {
+    runner().wait({.at = stop::begin_product, .site = site, .c = c, .a = a, .right = b});
 }
 void commit_products() {
     runner().commit_products();

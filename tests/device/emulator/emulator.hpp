@@ -3,6 +3,7 @@
 #include <protonce/core/types.hpp>
 
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
@@ -91,7 +92,6 @@ void sync_block(call_site site);
 void sync_warp(call_site site);
 void shuffle_xor(std::uint64_t& value, int mask, call_site site);
 void multiply_add_tf32(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site);
-void multiply_add_bf16(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site);
 void multiply_add_f16(float* c, const std::uint32_t* a, const std::uint32_t* b, call_site site);
 
 std::uint32_t to_f16(float value); // in the low half
@@ -106,6 +106,7 @@ void wait_barrier(std::uint64_t* barrier, int parity, call_site site);
 void copy_bulk(void* to, const void* from, int bytes, std::uint64_t* barrier);
 std::uint64_t matrix_descriptor(const void* from, int leading_bytes, int stride_bytes);
 void begin_product(float* c, std::uint64_t a, std::uint64_t b, call_site site);
+void begin_product(float* c, const std::uint32_t* a, std::uint64_t b, call_site site);
 void commit_products();
 void wait_products(int left, call_site site);
 
@@ -179,6 +180,11 @@ void wait_copies() {
     emulator::detail::wait_copies(left);
 }
 
+inline float power_of_two(float x) {
+    const float out = std::exp2(x);
+    return out < 0x1p-126F ? 0.0F : out;
+}
+
 inline std::uint32_t to_tf32(float value) {
     const auto bits = std::bit_cast<std::uint32_t>(value);
     if (value != value) {
@@ -196,15 +202,10 @@ inline std::uint32_t to_f16_pair(float low, float high) {
     return emulator::detail::to_f16(low) | emulator::detail::to_f16(high) << 16;
 }
 
-/// Sums as above.
+/// Sums as above; subnormal operands keep their value.
 inline void multiply_add_f16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
                              const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     emulator::detail::multiply_add_f16(c, a, b, {file, line});
-}
-/// The same, of pairs of bf16; subnormal ones keep their value.
-inline void multiply_add_bf16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
-                              const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
-    emulator::detail::multiply_add_bf16(c, a, b, {file, line});
 }
 
 /// What protonce/backend/cuda/warp_group.hpp has. Copies land, and products read their matrices, as late as possible or as early,
@@ -228,6 +229,14 @@ inline void wait_barrier(std::uint64_t* barrier, int parity, const char* file = 
 inline void copy_bulk(void* to, const void* from, int bytes, std::uint64_t* barrier) {
     emulator::detail::copy_bulk(to, from, bytes, barrier);
 }
+template <int count>
+void take_registers() {
+    static_assert(count % 8 == 0 && count >= 24 && count <= 256);
+}
+template <int count>
+void leave_registers() {
+    static_assert(count % 8 == 0 && count >= 24 && count <= 256);
+}
 inline std::uint64_t matrix_descriptor(const void* from, int leading_bytes, int stride_bytes) {
     return emulator::detail::matrix_descriptor(from, leading_bytes, stride_bytes);
 }
@@ -236,10 +245,16 @@ inline void begin_product(float (&c)[64], std::uint64_t a, std::uint64_t b, cons
                           int line = __builtin_LINE()) {
     emulator::detail::begin_product(c, a, b, {file, line});
 }
+inline void begin_product(float (&c)[64], const std::uint32_t (&a)[4], std::uint64_t b,
+                          const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    emulator::detail::begin_product(c, a, b, {file, line});
+}
 inline void commit_products() {
     emulator::detail::commit_products();
 }
 inline void pin_sums(const float (&)[64]) {}
+template <int count>
+void pin_operands(const std::uint32_t (&)[count][4]) {}
 template <int left>
 void wait_products(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     emulator::detail::wait_products(left, {file, line});

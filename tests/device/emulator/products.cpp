@@ -14,20 +14,6 @@ float from_tf32(std::uint32_t bits) {
     return std::bit_cast<float>(bits & 0xffffe000u);
 }
 
-float from_bf16(std::uint32_t bits) {
-    return std::bit_cast<float>(bits << 16);
-}
-
-float from_f16(std::uint32_t bits) {
-    const auto exponent = static_cast<int>(bits >> 10 & 0x1fu);
-    const auto mantissa = static_cast<float>(bits & 0x3ffu);
-    const float size = exponent == 0   ? std::ldexp(mantissa, -24)
-                       : exponent < 31 ? std::ldexp(mantissa + 1024, exponent - 25)
-                       : mantissa > 0  ? std::numeric_limits<float>::quiet_NaN()
-                                       : std::numeric_limits<float>::infinity();
-    return (bits & 0x8000u) != 0 ? -size : size;
-}
-
 struct tf32_operands {
     static constexpr int depth = 8;
 
@@ -40,18 +26,17 @@ struct tf32_operands {
     }
 };
 
-/// Pairs of 16 bits, each made a number by `from`, which looks at the low half.
-template <float (*from)(std::uint32_t)>
-struct pair_operands {
+/// Pairs.
+struct f16_operands {
     static constexpr int depth = 16;
 
     static void read(const visit& in, int g, int t, float (&a)[16][depth], float (&b)[depth][8]) {
         for (int half = 0; half < 2; ++half) {
             for (int i = 0; i < 4; ++i) {
-                a[g + i % 2 * 8][2 * t + i / 2 * 8 + half] = from(in.a[i] >> 16 * half);
+                a[g + i % 2 * 8][2 * t + i / 2 * 8 + half] = from_f16(in.a[i] >> 16 * half);
             }
-            b[2 * t + half][g] = from(in.b[0] >> 16 * half);
-            b[2 * t + 8 + half][g] = from(in.b[1] >> 16 * half);
+            b[2 * t + half][g] = from_f16(in.b[0] >> 16 * half);
+            b[2 * t + 8 + half][g] = from_f16(in.b[1] >> 16 * half);
         }
     }
 };
@@ -84,6 +69,16 @@ void multiply(thread* lanes) {
 
 } // namespace
 
+float from_f16(std::uint32_t bits) {
+    const auto exponent = static_cast<int>(bits >> 10 & 0x1fu);
+    const auto mantissa = static_cast<float>(bits & 0x3ffu);
+    const float size = exponent == 0   ? std::ldexp(mantissa, -24)
+                       : exponent < 31 ? std::ldexp(mantissa + 1024, exponent - 25)
+                       : mantissa > 0  ? std::numeric_limits<float>::quiet_NaN()
+                                       : std::numeric_limits<float>::infinity();
+    return (bits & 0x8000u) != 0 ? -size : size;
+}
+
 std::uint32_t to_f16(float value) {
     const std::uint32_t sign = std::bit_cast<std::uint32_t>(value) >> 16 & 0x8000u;
     const float size = std::abs(value);
@@ -103,11 +98,8 @@ std::uint32_t to_f16(float value) {
 void multiply_tf32(thread* lanes) {
     multiply<tf32_operands>(lanes);
 }
-void multiply_bf16(thread* lanes) {
-    multiply<pair_operands<from_bf16>>(lanes);
-}
 void multiply_f16(thread* lanes) {
-    multiply<pair_operands<from_f16>>(lanes);
+    multiply<f16_operands>(lanes);
 }
 
 void product_queue::begin(const thread* lanes, bool early, const read_operands& read) {
@@ -122,10 +114,12 @@ void product_queue::begin(const thread* lanes, bool early, const read_operands& 
             std::fill_n(kept.at[lane], lane_sums, std::numeric_limits<float>::quiet_NaN());
         }
     }
-    products_.push_back({first.c, first.left, first.right, nullptr});
+    products_.push_back({first.c, first.left, first.right, first.a != nullptr, early, std::make_shared<operands>()});
+    if (first.a != nullptr) {
+        read_registers(lanes, products_.back().values->left);
+    }
     if (early) {
-        products_.back().read = std::make_shared<operands>();
-        read(first.left, first.right, *products_.back().read);
+        read(products_.back());
     }
 }
 
@@ -137,11 +131,10 @@ void product_queue::wait(std::size_t left, const read_operands& read) {
     const std::size_t done = ends_[groups - 1];
     for (std::size_t i = 0; i < done; ++i) {
         product& one = products_[i];
-        if (one.read == nullptr) {
-            one.read = std::make_shared<operands>();
-            read(one.left, one.right, *one.read);
+        if (!one.is_read) {
+            read(one);
         }
-        multiply(*one.read,
+        multiply(*one.values,
                  *std::find_if(sums_.begin(), sums_.end(), [&](const sums& of) { return of.at[0] == one.sums; }));
     }
     products_.erase(products_.begin(), products_.begin() + static_cast<std::ptrdiff_t>(done));
@@ -158,6 +151,18 @@ void product_queue::wait(std::size_t left, const read_operands& read) {
         }
         return true;
     });
+}
+
+/// Registers hold what multiply_f16() takes of the left.
+void product_queue::read_registers(const thread* lanes, matrix& left) {
+    for (int lane = 0; lane < warp_size; ++lane) {
+        for (int i = 0; i < 4; ++i) {
+            for (int half = 0; half < 2; ++half) {
+                left[lane / 4 + i % 2 * 8][2 * (lane % 4) + i / 2 * 8 + half] =
+                    from_f16(lanes[lane].now.a[i] >> 16 * half & 0xffffu);
+            }
+        }
+    }
 }
 
 void product_queue::multiply(const operands& in, sums& to) {

@@ -56,9 +56,6 @@ std::string describe(const visit& visit) {
     case stop::multiply_f16:
         at = "multiply_add_f16()";
         break;
-    case stop::multiply_bf16:
-        at = "multiply_add_bf16()";
-        break;
     case stop::barrier:
         at = "wait_barrier()";
         break;

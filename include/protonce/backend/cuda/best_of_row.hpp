@@ -4,6 +4,7 @@
 #include <protonce/core/check.hpp>
 #include <protonce/core/host_device.hpp>
 
+#include <cmath>
 #include <limits>
 
 namespace protonce::inline v0::detail::cuda {
@@ -50,6 +51,40 @@ PROTONCE_HOST_DEVICE inline choice choose(const best_three& best, float margin) 
         return {best.label, best.label};
     }
     return {best.label, best.first - best.third > margin ? best.second_label : label_t{-1}};
+}
+
+/// Of the four neighbouring lanes that share a row of a fragment.
+PROTONCE_DEVICE inline float largest_of_four_lanes(float value) {
+    value = std::fmax(value, shuffle_xor(value, 1));
+    return std::fmax(value, shuffle_xor(value, 2));
+}
+
+/// The scores of a row in a finished tile, `count` of this lane, into its best so far; score(i) is that of label(i). What
+/// does not beat the third best of any of the four lanes of a row is none of the row's best three: the usual cost is one
+/// maximum a score.
+template <int count, class Score, class Label>
+PROTONCE_DEVICE void take_scores(best_three& mine, const Score& score, const Label& label) {
+    constexpr int together = 8; // are looked at
+    constexpr int parts = count / together;
+    const float bar = largest_of_four_lanes(mine.third);
+    float largest[parts];
+    float largest_of_all = bar;
+    PROTONCE_UNROLL for (int part = 0; part < parts; ++part) {
+        largest[part] = score(part * together);
+        PROTONCE_UNROLL for (int i = 1; i < together; ++i) {
+            largest[part] = std::fmax(largest[part], score(part * together + i)); // the other one, if one is NaN
+        }
+        largest_of_all = std::fmax(largest_of_all, largest[part]);
+    }
+    if (largest_of_all > bar) {
+        PROTONCE_UNROLL for (int part = 0; part < parts; ++part) {
+            if (largest[part] > bar) {
+                PROTONCE_UNROLL for (int i = part * together; i < (part + 1) * together; ++i) {
+                    mine.take(score(i), label(i));
+                }
+            }
+        }
+    }
 }
 
 /// The best of the four neighbouring lanes that share a row of a fragment. All four know the scores; with equal ones they

@@ -1,40 +1,63 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/backend/cuda/doubtful.hpp>
-#include <protonce/backend/cuda/nearest_bf16.hpp>
+#include <protonce/backend/cuda/nearest_half.hpp>
 #include <protonce/backend/cuda/nearest_tf32.hpp>
 #include <protonce/backend/cuda/nearest_wgmma.hpp>
 #include <protonce/backend/cuda/packed_rows.hpp>
+#include <protonce/backend/cuda/scan_rows.hpp>
 #include <protonce/backend/cuda/settle_kernel.hpp>
 #include <protonce/backend/elementwise/nearest.hpp>
 
 namespace protonce::inline v0::detail::cuda {
 
-/// What is kept of rows that are assigned many times: centred copies, as the kernels read them, and their norms.
+/// What is kept of rows that are assigned many times: centred and scaled copies, as the kernels read them, their norms, and
+/// the scale.
 template <class Run>
 class row_index {
 public:
     row_index(Run& run, elementwise::scratch_of<Run>& scratch, matrix_view<const float, typename Run::space> features,
               bool may_centre)
         : plain_(run, scratch, features, may_centre), scope_(scratch),
-          packed_(scope_, features.rows(), features.cols()) {
-        const pack_rows kernel{.x = features, .mean = plain_.mean(), .out = packed_, .half_square = nullptr};
+          packed_(scope_, features.rows(), features.cols()), scale_(scope_.template vector<float>(1).data()) {
+        find_scale_of(run, scratch, features);
+        const pack_rows kernel{
+            .x = features, .mean = plain_.mean(), .scale = scale_, .out = packed_, .half_square = nullptr};
         run.launch(kernel.blocks(), 0, kernel);
     }
 
     elementwise::row_index<float, Run>& plain() { return plain_; }
     const elementwise::row_index<float, Run>& plain() const { return plain_; }
     const packed_rows& packed() const { return packed_; }
+    const float* scale() const { return scale_; } // (1,)
 
 private:
+    void find_scale_of(Run& run, elementwise::scratch_of<Run>& scratch, elementwise::table<const float> features) {
+        elementwise::scope_of<Run> scope(scratch);
+        find_largest_values values{.x = features, .mean = plain_.mean(), .largest = nullptr};
+        values.largest = scope.template vector<float>(values.blocks()).data();
+        run.launch(values.blocks(), find_largest_values::shared_bytes, values);
+        run.launch(1, find_scale::shared_bytes,
+                   find_scale{.largest = values.largest, .count = values.blocks(), .scale = scale_});
+    }
+
     elementwise::row_index<float, Run> plain_;
     elementwise::scope_of<Run> scope_;
     packed_rows packed_;
+    float* scale_;
 };
 
-/// elementwise::nearest_row() on the tensor cores, in three passes: scores in bf16 (nearest_wgmma.hpp, nearest_bf16.hpp) leave
-/// one label of a row, or two, or more (doubtful.hpp); where more, so do scores in TF32 with values split in two
-/// (nearest_tf32.hpp). Exact arithmetic decides between two, or looks at all (settle_kernel.hpp).
+/// Both lists empty: one element.
+struct start_lists {
+    index_t* first;
+    index_t* second;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t) const { *first = *second = 0; }
+};
+
+/// elementwise::nearest_row() on the tensor cores, in three passes: scores in half precision (nearest_wgmma.hpp,
+/// nearest_half.hpp) leave one label of a row, or two, or more (doubtful.hpp); where more, so do scores in TF32 with values
+/// split in two (nearest_tf32.hpp). Exact arithmetic decides between two (settle_kernel.hpp), or looks at all (scan_rows.hpp).
 struct nearest_passes {
     elementwise::table<const float> x;
     elementwise::table<const float> centroids;
@@ -44,9 +67,11 @@ struct nearest_passes {
     largest_norms* longest; // (1,)
     best_three* best;       // (N,)
     choice* known;          // (N,)
-    row_list list;
+    row_list list;          // for scores in TF32
+    row_list undecided;     // by them
     index_t again_blocks;
-    best_three* part; // (again_blocks, 64)
+    best_three* part;           // (again_blocks, 64)
+    found_centroid* part_found; // as scan_rows wants it
 
     template <class Scope, class Run>
     nearest_passes(Scope& scope, const row_index<Run>& index, elementwise::table<const float> centroids_)
@@ -54,15 +79,18 @@ struct nearest_passes {
           moved(scope, centroids.rows, centroids.cols),
           half_square(scope.template vector<float>(moved.padded_rows).data()),
           longest(scope.template vector<largest_norms>(1).data()),
-          best(scope.template vector<best_three>(x.rows).data()),
-          known(scope.template vector<choice>(x.rows).data()), list{scope.template vector<index_t>(x.rows).data(),
-                                                                    scope.template vector<index_t>(1).data()},
-          again_blocks(nearest_tf32::blocks(x.rows)),
-          part(scope.template matrix<best_three>(again_blocks, nearest_tf32::block_rows).data()) {}
+          best(scope.template vector<best_three>(x.rows).data()), known(scope.template vector<choice>(x.rows).data()),
+          list(list_of_rows(scope)), undecided(list_of_rows(scope)), again_blocks(nearest_tf32::blocks(x.rows)),
+          part(scope.template matrix<best_three>(again_blocks, nearest_tf32::block_rows).data()),
+          part_found(scope.template vector<found_centroid>(scan_rows::parts(x.rows, centroids.rows)).data()) {}
 
     template <class Run>
-    void pack(Run& run, const float* mean) const {
-        const pack_rows kernel{.x = centroids, .mean = mean, .out = moved, .half_square = half_square};
+    void pack(Run& run, const row_index<Run>& index) const {
+        const pack_rows kernel{.x = centroids,
+                               .mean = index.plain().mean(),
+                               .scale = index.scale(),
+                               .out = moved,
+                               .half_square = half_square};
         run.launch(kernel.blocks(), 0, kernel);
         run.launch(1, find_largest_norms::shared_bytes, find_largest_norms{.in = moved, .out = longest});
     }
@@ -71,7 +99,7 @@ struct nearest_passes {
         if (run.template has_body<nearest_wgmma>()) {
             score_by<nearest_wgmma>(run);
         } else {
-            score_by<nearest_bf16>(run);
+            score_by<nearest_half>(run);
         }
     }
     template <class Kernel, class Run>
@@ -83,7 +111,7 @@ struct nearest_passes {
     void decide(Run& run, bool is_exact) const {
         const decide_rows kernel{
             .rows = rows, .longest = longest, .is_exact = is_exact, .best = best, .known = known, .list = list};
-        elementwise::fill(run, list.count, 1, index_t{0});
+        run.for_each(1, start_lists{list.count, undecided.count});
         run.launch(kernel.blocks(), 0, kernel);
     }
     nearest_tf32 scores_in_tf32() const {
@@ -100,32 +128,46 @@ struct nearest_passes {
     void decide_again(Run& run) const {
         const nearest_tf32 kernel = scores_in_tf32();
         run.launch(again_blocks, nearest_tf32::shared_bytes, kernel);
-        const choice_by_tf32 choose{.scores = kernel, .norm = rows.norm, .longest = longest, .known = known};
-        run.for_each(x.rows, choose);
+        run.launch(
+            ceil_div(x.rows, choice_by_tf32::threads), 0,
+            choice_by_tf32{
+                .scores = kernel, .norm = rows.norm, .longest = longest, .known = known, .undecided = undecided});
+    }
+    template <class Run>
+    void scan(Run& run) const {
+        const scan_rows kernel{.x = x, .centroids = centroids, .list = undecided, .part = part_found, .known = known};
+        run.launch(kernel.blocks(), scan_rows::shared_bytes, kernel);
+        const merge_slices merge{.scan = kernel};
+        run.launch(merge.blocks(), 0, merge);
     }
     template <class Run>
     void settle(Run& run, label_t* assignment, double* squared_distances) const {
-        run.for_each(x.rows, settle_pairs{.x = x, .centroids = centroids, .known = known});
-        run.launch(ceil_div(x.rows, settle_rows::threads), 0,
-                   settle_rows{.x = x,
-                               .centroids = centroids,
-                               .known = known,
-                               .assignment = assignment,
-                               .squared_distances = squared_distances});
+        run.for_each(x.rows, settle_rows{.x = x,
+                                         .centroids = centroids,
+                                         .known = known,
+                                         .assignment = assignment,
+                                         .squared_distances = squared_distances});
+    }
+
+private:
+    template <class Scope>
+    row_list list_of_rows(Scope& scope) const {
+        return {scope.template vector<index_t>(x.rows).data(), scope.template vector<index_t>(1).data()};
     }
 };
 
-/// \param is_exact  false: the best score in bf16 names the label
+/// \param is_exact  false: the best score in half precision names the label
 template <class Run>
 void nearest_row(Run& run, elementwise::scratch_of<Run>& scratch, const row_index<Run>& index,
                  elementwise::table<const float> centroids, bool is_exact, label_t* assignment,
                  double* squared_distances) {
     elementwise::scope_of<Run> scope(scratch);
     const nearest_passes passes(scope, index, centroids);
-    passes.pack(run, index.plain().mean());
+    passes.pack(run, index);
     passes.score(run);
     passes.decide(run, is_exact);
     passes.decide_again(run);
+    passes.scan(run);
     passes.settle(run, assignment, squared_distances);
 }
 

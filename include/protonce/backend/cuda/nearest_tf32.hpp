@@ -20,10 +20,8 @@ struct row_list {
 /// over share the centroids, in up to `most_slices` slices, and the rest leaves at once. merge_slices() puts slices
 /// together.
 ///
-/// Both matrices are centred, packed and padded with zeros to `stride` columns, a multiple of 32. Splitting leaves out
-/// three products, each at most 2^-22 of the whole. What is left is added up in float, an instruction of 8 products
-/// within 9 * 2^-23 of the magnitudes (9 numbers that are cut off; tests/device/test_cuda_instructions.cpp measures
-/// it): so a score is within (6.75 C + 32) u (||x|| ||c|| + ||c||^2 / 2) of the exact one, with u = 2^-24.
+/// Both matrices are centred, packed and padded with zeros to `stride` columns, a multiple of 32. What scores may err by:
+/// tf32_margin() in doubtful.hpp.
 ///
 /// Columns are fetched 32 at a time, the next ones while these are multiplied.
 struct nearest_tf32 {
@@ -46,8 +44,6 @@ struct nearest_tf32 {
     index_t num_blocks;
     best_three* part; // (num_blocks, 64) of the entries of the list, by slices
 
-    /// Of a score, as score_margin() takes them.
-    PROTONCE_HOST_DEVICE static float roundings(index_t stride) { return static_cast<float>(7 * stride + 64); }
     static index_t blocks(index_t num_rows) {
         const index_t enough = ceil_div(num_rows, block_rows);
         return enough > most_slices ? enough : most_slices;

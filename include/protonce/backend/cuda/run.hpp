@@ -28,8 +28,19 @@ struct each_element {
     }
 };
 
+/// How many blocks a kernel wants to share a processor, if it says so: decides how many registers it may use.
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::threads) run_kernel(const __grid_constant__ Kernel kernel) {
+constexpr int blocks_a_processor = [] {
+    if constexpr (requires { Kernel::blocks_a_processor; }) {
+        return Kernel::blocks_a_processor;
+    } else {
+        return 0;
+    }
+}();
+
+template <class Kernel>
+__global__ void __launch_bounds__(Kernel::threads, blocks_a_processor<Kernel>)
+    run_kernel(const __grid_constant__ Kernel kernel) {
     kernel();
 }
 

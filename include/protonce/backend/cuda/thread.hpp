@@ -12,6 +12,7 @@
 
 #define PROTONCE_DEVICE __device__
 #define PROTONCE_UNROLL _Pragma("unroll") // before a loop
+#define PROTONCE_NO_UNROLL _Pragma("unroll 1")
 #define PROTONCE_UNROLL_TWO                                                                                            \
     _Pragma("unroll 2") // left to itself the compiler takes four rounds at once, and registers spill
 
@@ -74,6 +75,13 @@ PROTONCE_DEVICE void wait_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory");
 }
 
+/// 2^x within 2^-22 of it; 0 below 2^-126.
+PROTONCE_DEVICE inline float power_of_two(float x) {
+    float out;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(out) : "f"(x));
+    return out;
+}
+
 /// Rounded to the 10 bits of mantissa that TF32 has, to nearest, ties away from zero.
 PROTONCE_DEVICE inline std::uint32_t to_tf32(float value) {
     std::uint32_t out;
@@ -91,15 +99,6 @@ PROTONCE_DEVICE inline void multiply_add_tf32(float (&c)[4], const std::uint32_t
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-/// c += a b as above, of pairs of bf16: a is 16 x 16, b is 16 x 8. A register holds two neighbours in k, the first in its low half:
-///     a: (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8)      b: (2t, g), (2t + 8, g)      c: as above
-PROTONCE_DEVICE inline void multiply_add_bf16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
 /// Both rounded to half precision, 10 bits of mantissa, to nearest, ties to even; beyond its range infinite. `low` goes into the
 /// low half.
 PROTONCE_DEVICE inline std::uint32_t to_f16_pair(float low, float high) {
@@ -108,7 +107,9 @@ PROTONCE_DEVICE inline std::uint32_t to_f16_pair(float low, float high) {
     return out;
 }
 
-/// multiply_add_bf16() of pairs in half precision.
+/// c += a b as above, of pairs in half precision: a is 16 x 16, b is 16 x 8. A register holds two neighbours in k, the first in its low
+/// half:
+///     a: (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8)      b: (2t, g), (2t + 8, g)      c: as above
 PROTONCE_DEVICE inline void multiply_add_f16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -120,6 +121,7 @@ PROTONCE_DEVICE inline void multiply_add_f16(float (&c)[4], const std::uint32_t 
 
 #elif defined(PROTONCE_CUDA_EMULATOR)
 #define PROTONCE_UNROLL
+#define PROTONCE_NO_UNROLL
 #define PROTONCE_UNROLL_TWO
 #include PROTONCE_CUDA_EMULATOR
 #else

@@ -4,26 +4,24 @@
 #include <protonce/backend/cuda/packed_rows.hpp>
 #include <protonce/backend/cuda/thread.hpp>
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
 namespace protonce::inline v0::detail::cuda {
 
-/// The best scores x.c - ||c||^2 / 2 of 128 rows a block, over all centroids, on the tensor cores in bf16; doubtful.hpp
+/// The best scores x.c - ||c||^2 / 2 of 128 rows a block, over all centroids, on the tensor cores in half precision; doubtful.hpp
 /// says how far they are to be trusted.
 ///
-/// Eight warps, 32 rows by 64 centroids each. Sums begin with -||c||^2 / 2. A score is looked at only where the largest
-/// of a thread's sixteen is among its best three so far: the usual cost is one maximum a score. Chunks of 32 columns pass
-/// through four stages of shared memory.
+/// Eight warps, 32 rows by 64 centroids each. Sums begin with -||c||^2 / 2. Chunks of 32 columns pass through
+/// four stages of shared memory.
 ///
 /// reads N C K / 128 values of each matrix, from the cache for the most part; compute-bound
-struct nearest_bf16 {
+struct nearest_half {
     static constexpr int threads = 256;
-    static constexpr int block_rows = bf16_tiles::rows;
-    static constexpr int block_centroids = bf16_tiles::rows;
+    static constexpr int block_rows = half_tiles::rows;
+    static constexpr int block_centroids = half_tiles::rows;
     static constexpr int stages = 4;
-    static constexpr int matrix_bytes = bf16_tiles::chunk_values * 2; // of a stage, of rows or centroids
+    static constexpr int matrix_bytes = half_tiles::chunk_values * 2; // of a stage, of rows or centroids
     static constexpr std::size_t shared_bytes = std::size_t{stages} * 2 * matrix_bytes;
 
     packed_rows rows;
@@ -90,8 +88,8 @@ private:
             return;
         }
         const index_t row_chunk = block_index() * rows.chunks() + step % rows.chunks();
-        const std::uint16_t* from_rows = rows.rounded + row_chunk * bf16_tiles::chunk_values;
-        const std::uint16_t* from_centroids = centroids.rounded + step * bf16_tiles::chunk_values;
+        const std::uint16_t* from_rows = rows.rounded + row_chunk * half_tiles::chunk_values;
+        const std::uint16_t* from_centroids = centroids.rounded + step * half_tiles::chunk_values;
         unsigned char* to = stage_memory(step);
         PROTONCE_UNROLL for (int piece = 0; piece < matrix_bytes / 16 / threads; ++piece) {
             const int i = thread_index() + piece * threads;
@@ -114,7 +112,7 @@ private:
 
     PROTONCE_DEVICE static void multiply(const unsigned char* stage, const place& at, float (&sum)[2][8][4]) {
         constexpr int core_words = 32; // one a lane
-        constexpr int cores = bf16_tiles::rows / bf16_tiles::core;
+        constexpr int cores = half_tiles::rows / half_tiles::core;
         const auto* words = reinterpret_cast<const std::uint32_t*>(stage) + thread_index() % 32;
         const std::uint32_t* a = words + at.row / 8 * core_words;
         const std::uint32_t* b = words + matrix_bytes / 4 + at.col / 8 * core_words;
@@ -128,7 +126,7 @@ private:
             PROTONCE_UNROLL for (int n = 0; n < 8; ++n) {
                 const std::uint32_t right[2] = {b[(k * cores + n) * core_words], b[((k + 1) * cores + n) * core_words]};
                 PROTONCE_UNROLL for (int m = 0; m < 2; ++m) {
-                    multiply_add_bf16(sum[m][n], left[m], right);
+                    multiply_add_f16(sum[m][n], left[m], right);
                 }
             }
         }
@@ -137,17 +135,11 @@ private:
     /// Scores of a finished tile into the best so far.
     PROTONCE_DEVICE static void take(index_t first, const place& at, const float (&sum)[2][8][4],
                                      best_three (&mine)[4]) {
+        const label_t first_label = static_cast<label_t>(first) + at.col + 2 * at.member;
         PROTONCE_UNROLL for (int r = 0; r < 4; ++r) {
-            float largest = sum[r / 2][0][r % 2 * 2];
-            PROTONCE_UNROLL for (int i = 1; i < 16; ++i) {
-                largest = std::fmax(largest, sum[r / 2][i / 2][r % 2 * 2 + i % 2]); // the other one, if one is NaN
-            }
-            if (largest > mine[r].third) {
-                PROTONCE_UNROLL for (int i = 0; i < 16; ++i) {
-                    mine[r].take(sum[r / 2][i / 2][r % 2 * 2 + i % 2],
-                                 static_cast<label_t>(first) + at.col + i / 2 * 8 + 2 * at.member + i % 2);
-                }
-            }
+            take_scores<16>(
+                mine[r], [&](int i) { return sum[r / 2][i / 2][r % 2 * 2 + i % 2]; },
+                [&](int i) { return first_label + i / 2 * 8 + i % 2; });
         }
     }
 
