@@ -21,7 +21,17 @@ using test::run_contrast;
 
 namespace {
 
-constexpr loss_precision precisions[] = {loss_precision::fast, loss_precision::standard, loss_precision::precise};
+/// A way to products: by the instructions of a warp in a precision, or by those of a group of warps, which serve `fast` and `standard`
+/// on architecture 90a.
+enum class way { fast, standard, precise, groups };
+
+std::vector<way> ways() {
+    std::vector<way> out{way::fast, way::standard, way::precise};
+    if (test::has_body<detail::cuda::tiled_sums<detail::cuda::plain_query_weights<false>, 128>>()) {
+        out.push_back(way::groups);
+    }
+    return out;
+}
 
 /// ||actual - expected|| / max(||expected||, least)
 double relative_error(const std::vector<float>& actual, const std::vector<double>& expected, double least = 0) {
@@ -63,9 +73,40 @@ contrast_results<double> exact(const contrast_problem<float>& in) {
                                     .row_scale = in_double(in.row_scale),
                                     .accumulate = in.accumulate});
 }
-contrast_results<float> run(loss_precision losses, const contrast_problem<float>& problem) {
-    device_backend be(test::device_options{.losses = losses});
+
+template <class Method>
+class backend_by : public device_backend {
+public:
+    using device_backend::device_backend;
+    void softmax_contrast(std::span<const contrast<float, device>> problems) {
+        for (const auto& problem : problems) {
+            detail::cuda::fused_contrast<Method>(run(), scratch(), problem);
+        }
+    }
+};
+template <class Method>
+contrast_results<float> run_by(loss_precision losses, const contrast_problem<float>& problem) {
+    const test::device_options options{.losses = losses};
+    if (problem.query.cols() > detail::cuda::most_fused_cols) {
+        device_backend be(options);
+        return run_contrast(be, problem);
+    }
+    backend_by<Method> be(options);
     return run_contrast(be, problem);
+}
+contrast_results<float> run(way how, const contrast_problem<float>& problem) {
+    using namespace detail::cuda;
+    switch (how) {
+    case way::fast:
+        return run_by<by_warps<half_form>>(loss_precision::fast, problem);
+    case way::standard:
+        return run_by<by_warps<tf32_form<1>>>(loss_precision::standard, problem);
+    case way::precise:
+        return run_by<by_warps<tf32_form<2>>>(loss_precision::precise, problem);
+    case way::groups:
+        return run_by<by_groups>(loss_precision::standard, problem);
+    }
+    return {};
 }
 
 /// The kernels for wide rows, whatever the width.
@@ -123,16 +164,40 @@ TEST_CASE("cuda losses: gradients are as exact as the precision says") {
         auto problem = unit_problem(random, {.rows = 70, .pool = 1300, .cols = 128, .outside = outside});
         problem.temperature = {0.1F};
         const auto expected = exact(problem);
-        const double fast = largest_error(run(loss_precision::fast, problem), expected);
-        const double standard = largest_error(run(loss_precision::standard, problem), expected);
-        const double precise = largest_error(run(loss_precision::precise, problem), expected);
-
         CAPTURE(outside);
-        CHECK(fast <= 5e-4);
-        CHECK(standard <= 5e-4);
-        CHECK(precise <= 1e-5);
-        CHECK(precise < standard); // the option does something
-        MESSAGE("relative errors: fast ", fast, ", standard ", standard, ", precise ", precise);
+        for (const bool only_sums : {false, true}) {
+            problem.only_sums = only_sums;
+            auto wanted = expected;
+            if (only_sums) {
+                wanted.grad_temperature.clear();
+            }
+            double error[4] = {};
+            for (const way how : ways()) {
+                error[static_cast<int>(how)] = largest_error(run(how, problem), wanted);
+                CAPTURE(only_sums);
+                CAPTURE(static_cast<int>(how));
+                CHECK(error[static_cast<int>(how)] <= (how == way::precise ? 1e-5 : 5e-4));
+            }
+            CHECK(error[2] < error[1]); // the option does something
+            MESSAGE("relative errors: fast ", error[0], ", standard ", error[1], ", precise ", error[2], ", by groups ",
+                    error[3]);
+        }
+    }
+}
+
+TEST_CASE("cuda losses: the backend takes the way that its option names") {
+    TEST_RANDOM(random, 615);
+    const auto problem = unit_problem(random, {.rows = 40, .pool = 300, .cols = 64, .outside = true});
+    for (const auto losses : {loss_precision::fast, loss_precision::standard, loss_precision::precise}) {
+        device_backend be(test::device_options{.losses = losses});
+        const auto actual = run_contrast(be, problem);
+        const way by_warps = losses == loss_precision::fast       ? way::fast
+                             : losses == loss_precision::standard ? way::standard
+                                                                  : way::precise;
+        const bool is_by_groups = losses != loss_precision::precise && ways().size() == 4 &&
+                                  actual.grad_query == run(way::groups, problem).grad_query;
+        CAPTURE(static_cast<int>(losses));
+        CHECK((is_by_groups || actual.grad_query == run(by_warps, problem).grad_query));
     }
 }
 
@@ -143,10 +208,10 @@ TEST_CASE("cuda losses: every combination of options, in every precision") {
         const index_t pool = 2 + random.integer(200);
         const auto problem = unit_problem(random, test::combined_options(bits, rows, pool, 8 + random.integer(30)));
         const auto expected = exact(problem);
-        for (const auto losses : precisions) {
-            INFO("options ", bits, " precision ", static_cast<int>(losses));
+        for (const way how : ways()) {
+            INFO("options ", bits, " way ", static_cast<int>(how));
             // A logit of unit rows errs by 2^-10 of 1 / 0.1 at most.
-            CHECK(largest_error(run(losses, problem), expected) <= (losses == loss_precision::precise ? 2e-5 : 1e-2));
+            CHECK(largest_error(run(how, problem), expected) <= (how == way::precise ? 2e-5 : 1e-2));
         }
     }
 }
@@ -157,11 +222,10 @@ TEST_CASE("cuda losses: rows of any width, fused up to 256 columns") {
         for (const bool outside : {true, false}) {
             auto problem = unit_problem(random, {.rows = 20, .pool = 140, .cols = cols, .outside = outside});
             const auto expected = exact(problem);
-            for (const auto losses : precisions) {
+            for (const way how : ways()) {
                 CAPTURE(cols);
-                CAPTURE(static_cast<int>(losses));
-                CHECK(largest_error(run(losses, problem), expected) <=
-                      (losses == loss_precision::precise ? 1e-5 : 2e-3));
+                CAPTURE(static_cast<int>(how));
+                CHECK(largest_error(run(how, problem), expected) <= (how == way::precise ? 1e-5 : 2e-3));
             }
         }
     }
@@ -181,8 +245,10 @@ TEST_CASE("cuda losses: the largest exponent may come first, last, or in any sli
         const auto expected = exact(problem);
 
         CAPTURE(order);
-        CHECK(largest_error(run(loss_precision::precise, problem), expected) <= 1e-3);
-        CHECK(largest_error(run(loss_precision::fast, problem), expected) <= 0.3);
+        for (const way how : ways()) {
+            CAPTURE(static_cast<int>(how));
+            CHECK(largest_error(run(how, problem), expected) <= (how == way::precise ? 1e-3 : 0.3));
+        }
     }
 }
 
@@ -199,10 +265,10 @@ TEST_CASE("cuda losses: a duplicate of the positive has its bits, wherever it li
             }
         }
         problem.gradients = false;
-        for (const auto losses : precisions) {
+        for (const way how : ways()) {
             CAPTURE(cols);
-            CAPTURE(static_cast<int>(losses));
-            CHECK(run(losses, problem).top1 == std::vector<float>(70, 1 / 3.0F));
+            CAPTURE(static_cast<int>(how));
+            CHECK(run(how, problem).top1 == std::vector<float>(70, 1 / 3.0F));
         }
     }
 }
@@ -211,7 +277,7 @@ TEST_CASE("cuda losses: fast takes rows of any length, each at its own power of 
     TEST_RANDOM(random, 610);
     const auto problem =
         unit_problem(random, {.rows = 70, .pool = 150, .cols = 20, .column_temperatures = true, .weights = true});
-    const auto expected = run(loss_precision::fast, problem);
+    const auto expected = run(way::fast, problem);
 
     // Columns and their temperatures times a power of two: logits and the gradients of queries are the same.
     auto scaled = problem;
@@ -222,7 +288,7 @@ TEST_CASE("cuda losses: fast takes rows of any length, each at its own power of 
         }
         scaled.temperature[static_cast<std::size_t>(j)] *= scale;
     }
-    const auto actual = run(loss_precision::fast, scaled);
+    const auto actual = run(way::fast, scaled);
 
     CHECK(actual.loss == expected.loss);
     CHECK(actual.log_sum == expected.log_sum);
@@ -241,7 +307,7 @@ TEST_CASE("cuda losses: fast sees small slopes beside a large one") {
     auto problem = unit_problem(random, {.rows = 20, .pool = 100, .cols = 16, .outside = true, .scales = true});
     problem.row_scale.assign(20, 1);
     problem.row_scale[3] = 1e-6F;
-    const auto all = run(loss_precision::fast, problem);
+    const auto all = run(way::fast, problem);
     auto alone = exact(problem);
     CHECK(largest_error(all, alone) <= 2e-3);
     double difference = 0, size = 0;
@@ -254,15 +320,15 @@ TEST_CASE("cuda losses: fast sees small slopes beside a large one") {
 
 TEST_CASE("cuda losses: NaN comes out in every precision, and only where it went in") {
     TEST_RANDOM(random, 612);
-    for (const auto losses : precisions) {
+    for (const way how : ways()) {
         auto in_query = unit_problem(random, {.rows = 9, .pool = 40, .cols = 5, .outside = true});
         auto in_column = in_query;
         in_query.query(4, 2) = std::numeric_limits<float>::quiet_NaN();
         in_column.columns(7, 2) = std::numeric_limits<float>::quiet_NaN();
-        const auto by_query = run(losses, in_query);
-        const auto by_column = run(losses, in_column);
+        const auto by_query = run(how, in_query);
+        const auto by_column = run(how, in_column);
 
-        CAPTURE(static_cast<int>(losses));
+        CAPTURE(static_cast<int>(how));
         for (std::size_t i = 0; i < 9; ++i) {
             CHECK(std::isnan(by_query.loss[i]) == (i == 4));
             CHECK(std::isnan(by_query.grad_query[5 * i]) == (i == 4));

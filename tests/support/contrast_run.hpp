@@ -20,6 +20,7 @@ struct contrast_problem {
     bool accumulate = false;
     bool same_gradient = false; // grad_columns is the view grad_query
     bool gradients = true;
+    bool only_sums = false; // neither ranks nor the gradient of a temperature
 };
 
 template <class T>
@@ -49,11 +50,12 @@ contrast_results<T> run_contrast(B& be, const contrast_problem<T>& in) {
     placed<B, label_t> own(be, in.own), self(be, in.self), row_group(be, in.row_group), pool_group(be, in.pool_group);
     auto loss = placed<B, T>::unwritten(be, rows);
     auto log_sum = placed<B, T>::unwritten(be, rows);
-    auto top1 = placed<B, T>::unwritten(be, rows);
+    auto top1 = placed<B, T>::unwritten(be, in.only_sums ? 0 : rows);
     auto grad_query = gradient(rows);
     auto grad_positive = gradient(in.positive.rows());
     auto grad_columns = gradient(in.same_gradient ? 0 : in.columns.rows());
-    placed<B, T> grad_temperature(be, std::vector<T>(in.gradients ? in.temperature.size() : 0, T(0.5)));
+    placed<B, T> grad_temperature(be,
+                                  std::vector<T>(in.gradients && !in.only_sums ? in.temperature.size() : 0, T(0.5)));
 
     const protonce::contrast<T, typename B::space> problem{.query = query.rows(),
                                                            .columns = columns.rows(),

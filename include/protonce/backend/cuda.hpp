@@ -21,7 +21,8 @@ namespace protonce::inline v0 {
 ///
 /// `fast` rounds as `standard` does, at twice the rate: rows are divided by a power of two of their own, so that their largest value is in
 /// [1, 2), and what is smaller than 2^-14 of it is rounded to multiples of 2^-24. (bf16 at the same rate rounds slopes and rows
-/// by up to 2^-9 of each.) Rows of more than 256 columns are multiplied as by `standard`.
+/// by up to 2^-9 of each.) On a device for which the kernels of groups of warps were compiled (architecture 90a), which take half precision
+/// as fast as they can, `standard` is computed so too: the error is the same. Rows of more than 256 columns are multiplied in TF32.
 enum class loss_precision {
     fast,     // values in half precision (5e-4)
     standard, // values rounded to TF32 (5e-4)
@@ -31,10 +32,12 @@ enum class loss_precision {
 /// How exact the labels of nearest_row() are, with float. Distances are those to the centroid that the label names, in
 /// either case, in double.
 enum class nearest_search {
-    exact, // those of exact arithmetic: bf16 decides most rows, those in doubt are looked at again
-    /// Those that bf16 names. The squared distance may be above the least one by up to
-    /// (||x|| / 32 + (C + 64) 2^-19 (||x|| + ||c||)) ||c||, with c the longest centroid, both less the mean of the rows.
-    /// Rows whose scores overflow, and all rows where squares of centroids underflow, are searched exactly.
+    exact, // those of exact arithmetic: half precision decides most rows, those in doubt are looked at again
+    /// Those that half precision names. The squared distance may be above the least one by up to
+    /// (||x|| / 256 + (C + 64) 2^-19 (||x|| + ||c||)) ||c|| + sqrt(C) 2^-20 L (||x|| + ||c||), with c the longest centroid and
+    /// L the largest magnitude of a value of any row (at least 2^-117; 1024 where all are 0), all less the mean of the
+    /// rows. Rows with NaN or infinity are searched exactly; all rows are where a centroid has a value above 64 L, and
+    /// where the longest one is below 2^-71 L.
     fast,
 };
 
@@ -73,18 +76,28 @@ public:
     void relax_nearest(row_index& index, matrix_view<const T, space> candidate, vector_view<double, space> least) {
         base::relax_nearest(plain(index), candidate, least);
     }
+    template <class U>
+    void total(vector_view<U, space> values, vector_view<double, space> sum) {
+        double* to = sum.data();
+        detail::cuda::sum_on_device(this->run(), static_cast<const U*>(values.data()), values.size(),
+                                    [=] PROTONCE_ON_DEVICE(double all) { to[0] = all; });
+    }
     void softmax_contrast(std::span<const contrast<T, space>> problems) {
         if constexpr (has_tensor_cores) {
+            using detail::cuda::by_warps;
+            const bool has_groups = detail::cuda::by_groups::are_there(this->run());
             for (const auto& problem : problems) {
                 switch (losses_) {
                 case loss_precision::fast:
-                    contrast_on<detail::cuda::half_form, 1>(problem);
+                    has_groups ? contrast_on<detail::cuda::by_groups, 1>(problem)
+                               : contrast_on<by_warps<detail::cuda::half_form>, 1>(problem);
                     break;
                 case loss_precision::standard:
-                    contrast_on<detail::cuda::tf32_form<1>, 1>(problem);
+                    has_groups ? contrast_on<detail::cuda::by_groups, 1>(problem)
+                               : contrast_on<by_warps<detail::cuda::tf32_form<1>>, 1>(problem);
                     break;
                 case loss_precision::precise:
-                    contrast_on<detail::cuda::tf32_form<2>, 2>(problem);
+                    contrast_on<by_warps<detail::cuda::tf32_form<2>>, 2>(problem);
                     break;
                 }
             }
@@ -95,10 +108,10 @@ public:
 
 private:
     /// Rows too wide for the fused kernels: logits of a tile of columns at a time, in memory.
-    template <class Form, int parts>
+    template <class Method, int parts>
     void contrast_on(const contrast<T, space>& problem) {
         if (problem.query.cols() <= detail::cuda::most_fused_cols) {
-            detail::cuda::fused_contrast<Form>(this->run(), this->scratch(), problem);
+            detail::cuda::fused_contrast<Method>(this->run(), this->scratch(), problem);
         } else {
             const detail::cuda::tensor_products<parts, Run> products{this->scratch()};
             detail::elementwise::softmax_contrast(this->run(), this->scratch(), problem, products);
@@ -132,11 +145,11 @@ struct cuda_options {
 /// Everything is queued on the caller's stream; only what says that it waits does. Results are bitwise the same from run to run.
 /// One object serves one thread at a time.
 /// Scratch: for K-means with float two copies of the rows and of the centroids in multiples of 32 columns, 6 bytes a value,
-/// and 64 bytes a row, 160 kB at least; for sums by cluster two labels and two numbers a row. For the losses with float, C rounded up to a
-/// multiple of 16: a copy of the B queries, of their positives and of the J columns, B C floats for each slice of the columns, of which
-/// there are as many as make 256 blocks of 64 rows, (16384 + B) C floats at most, and 40 bytes a row and slice; no logits. With double,
-/// or more than 256 columns: 2^20 logits and as many slopes (128 B of each if that is more), B J / 4 bytes, B C doubles, and B C
-/// floats for each 512 columns of a tile.
+/// 72 bytes a row, 160 kB at least, and up to 64 kB more; for sums by cluster two labels and two numbers a row. For the losses with float,
+/// C rounded up to a multiple of 16 (to 64, 128 or 256 on architecture 90a): a copy of the B queries, of their positives and of the J columns,
+/// B C floats for each slice of the columns, of which there are as many as make 256 blocks of 64 rows (132 blocks of 128 rows on 90a),
+/// (16896 + B) C floats at most, and 40 bytes a row and slice; no logits. With double, or more than 256 columns: 2^20 logits and as many
+/// slopes (128 B of each if that is more), B J / 4 bytes, B C doubles, and B C floats for each 512 columns of a tile.
 template <real T>
 class cuda_backend : public basic_cuda_backend<T, detail::cuda::run> {
 public:

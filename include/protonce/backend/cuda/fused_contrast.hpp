@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/backend/cuda/finish_contrast.hpp>
 #include <protonce/backend/cuda/softmax_weights.hpp>
+#include <protonce/backend/cuda/tiled_contrast.hpp>
 #include <protonce/backend/elementwise/softmax_forward.hpp>
 #include <protonce/backend/elementwise/softmax_gradient.hpp>
 
 #include <cmath>
+#include <type_traits>
 
 namespace protonce::inline v0::detail::cuda {
 
@@ -35,137 +38,146 @@ struct positive_logits {
                 const int row = at.group + e / 2 * 8;
                 const index_t i = first + row;
                 if (row == n * 8 + 2 * at.member + e % 2 && i < query.count) {
-                    logit[i] = product[n][e] * query.scale[i] * positive.factor[i];
+                    logit[i] = product[n][e] * query.scale[i] * positive.info[i].factor;
                 }
             }
         }
     }
 };
 
-/// The rows of a problem, packed; the sides of its products.
+/// The products of a problem by the instructions of a warp (`mma.sync`).
 template <class Form>
-struct packed_problem {
-    packed_operands query, columns, positive;
+struct by_warps {
+    using operands = packed_operands;
+    static constexpr cut_shape shape = fused_shape;
 
+    template <class Scope, class Row, class Info>
+    static auto packing(Scope& scope, index_t count, index_t cols, const Row& row, const Info& info) {
+        return packing_of<Form>(scope, count, cols, row, info);
+    }
     template <class Run>
-    void positives(Run& run, const elementwise::softmax_rows<float>&, float* logit) const {
+    static void positives(Run& run, const operands& query, const operands& positive, float* logit) {
         using kernel = positive_logits<Form>;
         run.launch(ceil_div(query.count, kernel::block_rows), 0, kernel{query, positive, logit});
     }
+    template <class Run, class Weights>
+    static void add_sums(Run& run, const operands& left, const operands& right, const fused_cut& cut, bool has_sums,
+                         const Weights& weights) {
+        const fused_sums<Form, Weights> kernel{left, right, cut, has_sums, weights};
+        run.launch(cut.blocks(), kernel.shared_bytes(), kernel);
+    }
 };
 
-template <class Form, class Run>
-packed_problem<Form> pack_problem(Run& run, elementwise::scope_of<Run>& scope, const reader& read) {
+/// By those of a group of warps (`wgmma`), in half precision.
+struct by_groups {
+    using operands = tiled_operands;
+    static constexpr cut_shape shape = tiled_shape;
+
+    template <class Scope, class Row, class Info>
+    static auto packing(Scope& scope, index_t count, index_t cols, const Row& row, const Info& info) {
+        return tiling_of(scope, count, cols, row, info);
+    }
+    template <class Run>
+    static void positives(Run& run, const operands& query, const operands& positive, float* logit) {
+        with_cols(query.cols, [&](auto cols) {
+            const tiled_positives<cols()> kernel{query, positive, logit};
+            run.launch(query.padded / kernel.block_rows, kernel.shared_bytes(), kernel);
+        });
+    }
+    template <class Run, class Weights>
+    static void add_sums(Run& run, const operands& left, const operands& right, const fused_cut& cut, bool has_sums,
+                         const Weights& weights) {
+        with_cols(left.cols, [&](auto cols) {
+            const tiled_sums<Weights, cols()> kernel{left, right, cut, has_sums, weights};
+            run.launch(cut.blocks(), kernel.shared_bytes(), kernel);
+        });
+    }
+    /// Is the device one that these kernels were compiled for?
+    template <class Run>
+    static bool are_there(const Run& run) {
+        return run.template has_body<tiled_sums<plain_query_weights<false>, 128>>();
+    }
+
+private:
+    template <class F>
+    static void with_cols(index_t cols, const F& f) {
+        if (cols == 64) {
+            f(std::integral_constant<int, 64>());
+        } else if (cols == 128) {
+            f(std::integral_constant<int, 128>());
+        } else {
+            f(std::integral_constant<int, 256>());
+        }
+    }
+};
+static_assert(most_fused_cols <= most_tiled_cols);
+
+/// The rows of a problem, packed; the sides of its products.
+template <class Method>
+struct packed_problem {
+    typename Method::operands query, columns, positive;
+
+    template <class Run>
+    void positives(Run& run, const elementwise::softmax_rows<float>&, float* logit) const {
+        Method::positives(run, query, positive, logit);
+    }
+};
+
+template <class Method, class Run>
+packed_problem<Method> pack_problem(Run& run, elementwise::scope_of<Run>& scope, const reader& read) {
     const index_t cols = read.query.cols;
-    packed_problem<Form> out;
-    out.query = pack_operands<Form>(
-        run, scope, read.query.rows, cols,
-        [=] PROTONCE_HOST_DEVICE(index_t i) -> const float* { // NaN in a row that takes no part stays there
+    const auto query = Method::packing(
+        scope, read.query.rows, cols,
+        [=] PROTONCE_ON_DEVICE(index_t i) -> const float* { // NaN in a row that takes no part stays there
             return read.takes_part(i) ? read.query.row(i) : nullptr;
         },
-        [=] PROTONCE_HOST_DEVICE(index_t i) { return static_cast<float>(read.row_scale(i)); });
-    out.columns = pack_operands<Form>(
-        run, scope, read.most_used, cols,
-        [=] PROTONCE_HOST_DEVICE(index_t j) -> const float* {
+        [=] PROTONCE_ON_DEVICE(index_t i) {
+            return column_info{static_cast<float>(read.row_scale(i)), 0, -1, -1};
+        });
+    const auto columns = Method::packing(
+        scope, read.most_used, cols,
+        [=] PROTONCE_ON_DEVICE(index_t j) -> const float* {
             return j < read.num_used() ? read.columns.row(read.pool_row(j)) : nullptr;
         },
-        [=] PROTONCE_HOST_DEVICE(index_t j) {
-            return j < read.num_used() ? 1 / read.temperature(read.pool_row(j)) : 0.0F;
+        [=] PROTONCE_ON_DEVICE(index_t j) {
+            if (j >= read.num_used()) {
+                return column_info::none();
+            }
+            const index_t p = read.pool_row(j);
+            return column_info{1 / read.temperature(p), read.log_weight(j), static_cast<label_t>(p),
+                               read.pool_group == nullptr ? label_t{-1} : read.pool_group[p]};
         });
-    out.positive = pack_operands<Form>(
-        run, scope, read.query.rows, cols,
-        [=] PROTONCE_HOST_DEVICE(index_t i) -> const float* {
+    const auto positive = Method::packing(
+        scope, read.query.rows, cols,
+        [=] PROTONCE_ON_DEVICE(index_t i) -> const float* {
             return read.takes_part(i) ? read.positive_row(i) : nullptr;
         },
-        [=] PROTONCE_HOST_DEVICE(index_t i) { return read.takes_part(i) ? 1 / read.positive_temperature(i) : 0.0F; });
-    return out;
+        [=] PROTONCE_ON_DEVICE(index_t i) {
+            return column_info{read.takes_part(i) ? 1 / read.positive_temperature(i) : 0.0F, 0, -1, -1};
+        });
+    const pack_three kernel{query, columns, positive};
+    run.launch(kernel.blocks(), 0, kernel);
+    return {query.to, columns.to, positive.to};
 }
 
-/// p_ij over the terms that a slice has: e^{its largest exponent - the row's} / the row's sum
-PROTONCE_HOST_DEVICE inline double of_slice(const elementwise::partial_softmax& part,
-                                            const elementwise::row_softmax& row) {
-    return static_cast<double>(std::exp(static_cast<float>(part.largest - row.largest))) / row.sum();
-}
-
-/// Gradients of the queries, from the sums of the slices in order, and of positives outside the pool.
+/// Gradient of a temperature that all columns share: the sum over the rows.
 template <class Run>
-void finish_rows(Run& run, const elementwise::softmax_rows<float>& state,
-                 const contrast<float, typename Run::space>& out, const elementwise::partial_softmax* part,
-                 const float* sum) {
-    const reader read = state.read;
-    const elementwise::row_softmax* softmax = state.softmax;
-    const index_t slices = state.parts;
-    const index_t rows = state.rows;
-    const index_t cols = state.cols;
+void sum_temperature(Run& run, const contrast<float, typename Run::space>& out, const double* of_row, index_t rows) {
     const bool accumulate = out.accumulate;
-    const elementwise::table<float> grad_query = out.grad_query;
-    const elementwise::table<float> grad_positive = out.grad_positive;
-    run.for_each(rows * cols, [=] PROTONCE_HOST_DEVICE(index_t at) {
-        const index_t i = at / cols;
-        const index_t c = at % cols;
-        const bool takes_part = read.takes_part(i);
-        const double scale = takes_part ? read.row_scale(i) : 0.0;
-        const double slope =
-            takes_part ? scale * softmax[i].positive_slope() / static_cast<double>(read.positive_temperature(i)) : 0.0;
-        if (grad_query.rows > 0) {
-            double all = accumulate ? static_cast<double>(grad_query(i, c)) : 0.0;
-            if (takes_part) {
-                double others = 0;
-                for (index_t k = 0; k < slices; ++k) {
-                    others += of_slice(part[i * slices + k], softmax[i]) *
-                              static_cast<double>(sum[(k * rows + i) * cols + c]);
-                }
-                all += slope * static_cast<double>(read.positive_row(i)[c]) + scale * others;
-            }
-            grad_query(i, c) = static_cast<float>(all);
-        }
-        if (grad_positive.rows > 0) {
-            const double old = accumulate ? static_cast<double>(grad_positive(i, c)) : 0.0;
-            grad_positive(i, c) = static_cast<float>(old + slope * static_cast<double>(read.query(i, c)));
-        }
-    });
-}
-
-/// Gradient of a temperature that all columns share: dL/dt = -(sum of dL/ds_ij s_ij) / t.
-template <class Run>
-void finish_temperature(Run& run, elementwise::scope_of<Run>& scope, const elementwise::softmax_rows<float>& state,
-                        const contrast<float, typename Run::space>& out, const elementwise::partial_softmax* part,
-                        const double* moment) {
-    const reader read = state.read;
-    const elementwise::row_softmax* softmax = state.softmax;
-    const index_t slices = state.parts;
-    const index_t rows = state.rows;
-    const bool accumulate = out.accumulate;
-    double* of_row = scope.template vector<double>(rows).data();
     float* gradient = out.grad_temperature.data();
-    run.for_each(rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
-        double sum = 0;
-        if (read.takes_part(i)) {
-            sum = softmax[i].positive_slope() * softmax[i].positive_logit;
-            for (index_t k = 0; k < slices; ++k) {
-                sum += of_slice(part[i * slices + k], softmax[i]) * moment[i * slices + k];
-            }
-            sum *= -read.row_scale(i) / static_cast<double>(read.temperature(0));
-        }
-        of_row[i] = sum;
-    });
-    run.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) {
-        double sum = accumulate ? static_cast<double>(gradient[0]) : 0.0;
-        for (index_t i = 0; i < rows; ++i) {
-            sum += of_row[i];
-        }
-        gradient[0] = static_cast<float>(sum);
+    sum_on_device(run, of_row, rows, [=] PROTONCE_ON_DEVICE(double sum) {
+        gradient[0] = static_cast<float>(accumulate ? static_cast<double>(gradient[0]) + sum : sum);
     });
 }
 
 /// Gradients of the columns and of their temperatures: logits once more, now that the sums of the rows are known.
-template <class Form, class Run>
+template <class Method, class Run>
 void add_to_columns(Run& run, elementwise::scope_of<Run>& scope, const elementwise::softmax_rows<float>& state,
-                    const contrast<float, typename Run::space>& out, const packed_problem<Form>& packed) {
+                    const contrast<float, typename Run::space>& out, const packed_problem<Method>& packed) {
     const reader read = state.read;
     const elementwise::row_softmax* softmax = state.softmax;
     query_slope* slope = scope.template vector<query_slope>(state.rows).data();
-    run.for_each(state.rows, [=] PROTONCE_HOST_DEVICE(index_t i) {
+    run.for_each(state.rows, [=] PROTONCE_ON_DEVICE(index_t i) {
         slope[i] = {static_cast<float>(softmax[i].largest), static_cast<float>(softmax[i].scale),
                     static_cast<float>(softmax[i].positive_slope()), static_cast<float>(read.row_scale(i))};
     });
@@ -177,14 +189,13 @@ void add_to_columns(Run& run, elementwise::scope_of<Run>& scope, const elementwi
         elementwise::clear_temperatures(run, out);
     }
     const bool has_sums = !out.grad_columns.empty();
-    const fused_cut cut(read.most_used, state.rows, packed.query.cols, has_sums, false);
-    add_weighted_rows<Form>(
-        run, packed.columns, packed.query, cut, has_sums,
+    Method::add_sums(
+        run, packed.columns, packed.query,
+        fused_cut(Method::shape, read.most_used, state.rows, packed.query.cols, has_sums, false), has_sums,
         column_weights{.read = read,
                        .slope = slope,
                        .query_scale = packed.query.scale,
-                       .query_factor = packed.query.factor,
-                       .factor = packed.columns.factor,
+                       .info = packed.columns.info,
                        .is_added = out.accumulate || is_same,
                        .gradient = out.grad_columns,
                        .temperature = out.grad_temperature.size() > 1 ? out.grad_temperature.data() : nullptr});
@@ -192,7 +203,7 @@ void add_to_columns(Run& run, elementwise::scope_of<Run>& scope, const elementwi
 
 /// One softmax problem (core/contrast.hpp) whose logits are never stored: a pass over the columns for the sums and the gradient of
 /// the queries, and where wanted one for the gradient of the columns. The number of kernels is the same for any number of columns.
-template <class Form, class Run>
+template <class Method, class Run>
 void fused_contrast(Run& run, elementwise::scratch_of<Run>& scratch,
                     const contrast<float, typename Run::space>& problem) {
     if (problem.query.rows() == 0) {
@@ -201,38 +212,57 @@ void fused_contrast(Run& run, elementwise::scratch_of<Run>& scratch,
     elementwise::scope_of<Run> scope(scratch);
     const bool grads_query = !problem.grad_query.empty();
     const bool grads_temperature = problem.grad_temperature.size() == 1;
-    const fused_cut cut(problem.query.rows(), elementwise::used_columns(problem), problem.query.cols(), grads_query,
-                        true);
+    const fused_cut cut(Method::shape, problem.query.rows(), elementwise::used_columns(problem), problem.query.cols(),
+                        grads_query, true);
     const index_t slices = cut.slices;
     const elementwise::softmax_rows<float> state(scope, problem, slices);
     const reader read = state.read;
-    const auto packed = pack_problem<Form>(run, scope, read);
+    const auto packed = pack_problem<Method>(run, scope, read);
     elementwise::find_positives(run, scope, state, packed);
 
     auto* part = scope.template vector<elementwise::partial_softmax>(state.rows * slices).data();
     double* moment = grads_temperature ? scope.template vector<double>(state.rows * slices).data() : nullptr;
+    double* of_temperature = grads_temperature ? scope.template vector<double>(state.rows).data() : nullptr;
     float* sum = scope.template vector<float>(grads_query ? slices * state.rows * state.cols : 0).data();
-    add_weighted_rows<Form>(
-        run, packed.query, packed.columns, cut, grads_query,
-        query_weights{.read = read,
-                      .softmax = state.softmax,
-                      .scale = packed.query.scale,
-                      .factor = packed.columns.factor,
-                      .has_masks = read.self != nullptr || read.row_group != nullptr || !read.positive_is_outside(),
-                      .slices = slices,
-                      .part = part,
-                      .moment = moment,
-                      .sum = sum});
-    elementwise::merge_parts(run, state, part);
-    elementwise::write_rows(run, state, problem);
-    if (grads_query || !problem.grad_positive.empty()) {
-        finish_rows(run, state, problem, part, sum);
+    const bool has_masks = read.self != nullptr || read.row_group != nullptr || !read.positive_is_outside();
+    const bool has_ranks = !problem.top1.empty();
+    const auto add = [&](const auto& weights) {
+        Method::add_sums(run, packed.query, packed.columns, cut, grads_query, weights);
+    };
+    if (!has_ranks && !grads_temperature && has_masks) {
+        add(plain_query_weights<true>{read, packed.query.scale, slices, part, sum});
+    } else if (!has_ranks && !grads_temperature) {
+        add(plain_query_weights<false>{read, packed.query.scale, slices, part, sum});
+    } else {
+        add(query_weights{.read = read,
+                          .softmax = state.softmax,
+                          .scale = packed.query.scale,
+                          .has_masks = has_masks,
+                          .has_ranks = has_ranks,
+                          .slices = slices,
+                          .part = part,
+                          .moment = moment,
+                          .sum = sum});
     }
+    const finish_row finish{.read = read,
+                            .softmax = state.softmax,
+                            .slices = slices,
+                            .part = part,
+                            .moment = moment,
+                            .sum = sum,
+                            .accumulate = problem.accumulate,
+                            .loss = data_of(problem.loss),
+                            .log_sum = data_of(problem.log_sum),
+                            .top1 = data_of(problem.top1),
+                            .of_temperature = of_temperature,
+                            .grad_query = problem.grad_query,
+                            .grad_positive = problem.grad_positive};
+    run.launch(state.rows, finish.shared_bytes(), finish);
     if (grads_temperature) {
-        finish_temperature(run, scope, state, problem, part, moment);
+        sum_temperature(run, problem, of_temperature, state.rows);
     }
     if (!problem.grad_columns.empty() || problem.grad_temperature.size() > 1) {
-        add_to_columns<Form>(run, scope, state, problem, packed);
+        add_to_columns<Method>(run, scope, state, problem, packed);
     }
 }
 

@@ -9,29 +9,38 @@
 
 namespace protonce::inline v0::detail::cuda {
 
+/// What a kernel takes at a time, and how many blocks it wants.
+struct cut_shape {
+    index_t block_rows;    // of the left
+    index_t tile_rows;     // of the right
+    index_t wanted_blocks; // at most, if the left does not make more
+    index_t least_tiles;   // of a slice
+};
+
 /// How the product is cut: rows of the left by blocks, columns of the sum by slabs, the right by slices of so many tiles. The same for
 /// the same sizes on every device, and with it the bits of the sums.
 struct fused_cut {
-    static constexpr index_t block_rows = 64;
-    static constexpr index_t tile_rows = 32;
     static constexpr index_t slab_cols = 128;
-    static constexpr index_t wanted_blocks = 256;
-    static constexpr index_t least_tiles = 4; // of a slice
 
     index_t row_blocks;
     index_t slabs;
     index_t slice_tiles;
     index_t slices;
 
-    /// With slices only as many as make enough blocks.
-    fused_cut(index_t left, index_t right, index_t cols, bool has_sums, bool has_slices)
-        : row_blocks(ceil_div(left, block_rows)), slabs(has_sums ? ceil_div(cols, slab_cols) : 1) {
-        const index_t tiles = ceil_div(right, tile_rows);
-        const index_t most = has_slices ? ceil_div(wanted_blocks, (std::max)(row_blocks * slabs, index_t{1})) : 1;
-        slice_tiles = (std::max)(ceil_div(tiles, most), least_tiles);
+    fused_cut(const cut_shape& shape, index_t left, index_t right, index_t cols, bool has_sums, bool has_slices)
+        : row_blocks(ceil_div(left, shape.block_rows)), slabs(has_sums ? ceil_div(cols, slab_cols) : 1) {
+        const index_t tiles = ceil_div(right, shape.tile_rows);
+        const index_t fitting = shape.wanted_blocks / (std::max)(row_blocks * slabs, index_t{1});
+        const index_t most = has_slices ? (std::max)(fitting, index_t{1}) : 1;
+        slice_tiles = (std::max)(ceil_div(tiles, most), shape.least_tiles);
         slices = ceil_div(tiles, slice_tiles);
     }
+
+    index_t blocks() const { return row_blocks * slabs * slices; }
 };
+
+/// Of fused_sums.
+constexpr cut_shape fused_shape{.block_rows = 64, .tile_rows = 32, .wanted_blocks = 256, .least_tiles = 4};
 
 /// sum_i = sum over j of w_ij right_j, where the weight w_ij is a function of left_i . right_j. A block has 64 rows of the left, a slice
 /// of the right, 32 rows at a time, and 128 columns of the sum; products, weights and sums stay in registers. Each warp has 16 rows
@@ -39,8 +48,8 @@ struct fused_cut {
 ///
 ///     Weights::rows                       what a thread keeps of its rows, `first` and `first` + 8 of the left
 ///     begin(first)                        it at the start
-///     weigh(rows, product, j0, unit, rescale)   32 products of each row with the right's from j0 on become weights times `unit`; what
-///                                         was summed before is to be multiplied by rescale
+///     weigh(rows, product, j0, info, unit, rescale)   products of each row with the right's from j0 on become weights times `unit`;
+///                                         what was summed before is to be multiplied by rescale
 ///     finish(rows, slice)                 once for each row and slice
 ///     store(rows, r, slice, c, sum)       of one of the two rows
 ///
@@ -49,8 +58,8 @@ struct fused_cut {
 template <class Form, class Weights>
 struct fused_sums {
     static constexpr int threads = 128;
-    static constexpr int block_rows = fused_cut::block_rows;
-    static constexpr int tile_rows = fused_cut::tile_rows;
+    static constexpr int block_rows = fused_shape.block_rows;
+    static constexpr int tile_rows = fused_shape.tile_rows;
     static constexpr int slab_cols = fused_cut::slab_cols;
 
     packed_operands left;
@@ -66,8 +75,8 @@ struct fused_sums {
     PROTONCE_HOST_DEVICE static int stage_words(index_t cols) {
         return tile_rows * stride(cols) + (Form::has_pairs ? tile_rows / 2 * pair_stride(cols) : 0);
     }
-    static std::size_t shared_bytes(index_t cols) {
-        const int words = block_rows * stride(cols) + stages(cols) * stage_words(cols) + threads / 32;
+    std::size_t shared_bytes() const {
+        const int words = block_rows * stride(left.cols) + stages(left.cols) * stage_words(left.cols) + threads / 32;
         return static_cast<std::size_t>(words) * sizeof(std::uint32_t);
     }
 
@@ -110,7 +119,12 @@ struct fused_sums {
                 multiply_rows<Form>(weight, left_memory() + warp_row * stride(cols), stride(cols), right_memory,
                                     stride(cols), Form::words(cols), at);
                 float rescale[2];
-                weights.weigh(rows, weight, index_t{tile} * tile_rows, unit, rescale);
+                const index_t j0 = index_t{tile} * tile_rows;
+                const auto info = [&](int n, int c) {
+                    const index_t j = j0 + n * 8 + 2 * at.member + c;
+                    return j < right.count ? right.info[j] : column_info::none();
+                };
+                weights.weigh(rows, weight, j0, info, unit, rescale);
                 if (has_sums) {
                     multiply(sum, rescale);
                     Form::add_weighted(sum, used, weight, columns_from(first_col, right_memory), at);
@@ -169,7 +183,7 @@ private:
         const index_t last = index_t{end} * tile_rows < right.count ? index_t{end} * tile_rows : right.count;
         float largest = 0x1p-100F;
         for (index_t j = index_t{begin} * tile_rows + thread_index(); j < last; j += threads) {
-            const float size = std::abs(right.factor[j]);
+            const float size = std::abs(right.info[j].factor);
             largest = size > largest ? size : largest; // NaN makes weights NaN, not the unit
         }
         for (int mask = 16; mask > 0; mask /= 2) {
@@ -209,14 +223,5 @@ private:
         }
     }
 };
-
-/// Queues the sums.
-template <class Form, class Run, class Weights>
-void add_weighted_rows(Run& run, const packed_operands& left, const packed_operands& right, const fused_cut& cut, bool has_sums,
-                       const Weights& weights) {
-    using kernel = fused_sums<Form, Weights>;
-    run.launch(cut.row_blocks * cut.slabs * cut.slices, kernel::shared_bytes(left.cols),
-               kernel{left, right, cut, has_sums, weights});
-}
 
 } // namespace protonce::inline v0::detail::cuda

@@ -5,8 +5,21 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 namespace protonce::inline v0::detail::cuda {
+
+/// What a weight needs of a row of the right.
+struct alignas(16) column_info {
+    float factor;     // scale of the packed row times a number of the caller's: 1 / t_j
+    float log_weight; // ln w_j
+    label_t row;      // of the pool; -1: none
+    label_t group;    // of the pool's row; -1: none
+
+    /// Behind the last row: exponents of -infinity.
+    PROTONCE_HOST_DEVICE static column_info none() { return {0, -std::numeric_limits<float>::infinity(), -1, -1}; }
+    PROTONCE_HOST_DEVICE bool is_none() const { return row < 0; }
+};
 
 /// Rows as kernels read them: in a form, without gaps, padded with zero rows to a multiple of 16.
 struct packed_operands {
@@ -15,18 +28,19 @@ struct packed_operands {
     std::uint32_t* rows = nullptr;
     std::uint32_t* pairs = nullptr; // (count / 2, cols) if the form has them
     float* scale = nullptr;         // by which a row was divided
-    float* factor = nullptr;        // scale times the row's number of the caller's
+    column_info* info = nullptr;
 };
 
-/// Packs two rows a warp. row(i): pointer to the row's values, null for zeros; number(i): for its factor.
-template <class Form, class Row, class Number>
+/// Packs two rows a warp. row(i): pointer to the row's values, null for zeros; info(i): of a row that is not scaled.
+template <class Form, class Row, class Info>
 struct pack_kernel {
     static constexpr int threads = 128;
     static constexpr int block_rows = 2 * threads / 32;
+    static_assert(16 % block_rows == 0);
     packed_operands to;
     index_t cols;
     Row row;
-    Number number;
+    Info info;
 
     /// A value of the row, divided by its scale.
     struct scaled_row {
@@ -38,9 +52,11 @@ struct pack_kernel {
         }
     };
 
-    PROTONCE_DEVICE void operator()() const {
+    PROTONCE_HOST_DEVICE index_t blocks() const { return ceil_div(to.count, 16) * 16 / block_rows; } // the padding too
+
+    PROTONCE_DEVICE void work(index_t block) const {
         const int lane = thread_index() % 32;
-        const index_t even = index_t{block_index()} * block_rows + thread_index() / 32 * 2;
+        const index_t even = block * block_rows + thread_index() / 32 * 2;
         const scaled_row first = take(even, lane);
         const scaled_row second = take(even + 1, lane);
         if constexpr (Form::has_pairs) {
@@ -70,25 +86,49 @@ private:
         }
         if (lane == 0) {
             to.scale[i] = scale;
-            to.factor[i] = i < to.count ? scale * number(i) : 0.0F;
+            column_info mine = i < to.count ? info(i) : column_info::none();
+            mine.factor *= scale;
+            to.info[i] = mine;
         }
         return out;
     }
 };
 
-template <class Form, class Run, class Row, class Number>
-packed_operands pack_operands(Run& run, elementwise::scope_of<Run>& scope, index_t count, index_t cols, const Row& row,
-                      const Number& number) {
+/// The kernel that packs into memory of the scope.
+template <class Form, class Scope, class Row, class Info>
+pack_kernel<Form, Row, Info> packing_of(Scope& scope, index_t count, index_t cols, const Row& row, const Info& info) {
     const index_t padded = ceil_div(count, 16) * 16;
     packed_operands to{.count = count, .cols = ceil_div(cols, 16) * 16};
     to.rows = scope.template matrix<std::uint32_t>(padded, Form::words(to.cols)).data();
     to.pairs = scope.template matrix<std::uint32_t>(Form::has_pairs ? padded / 2 : 0, to.cols).data();
     to.scale = scope.template vector<float>(padded).data();
-    to.factor = scope.template vector<float>(padded).data();
-    using kernel = pack_kernel<Form, Row, Number>;
-    static_assert(16 % kernel::block_rows == 0);
-    run.launch(padded / kernel::block_rows, 0, kernel{to, cols, row, number});
-    return to;
+    to.info = scope.template vector<column_info>(padded).data();
+    return {to, cols, row, info};
 }
+
+/// Three kernels of packing in one launch.
+template <class First, class Second, class Third>
+struct pack_three {
+    static constexpr int threads = First::threads;
+    First first;
+    Second second;
+    Third third;
+
+    index_t blocks() const { return first.blocks() + second.blocks() + third.blocks(); }
+
+    PROTONCE_DEVICE void operator()() const {
+        const index_t after_first = block_index() - first.blocks();
+        const index_t after_second = after_first - second.blocks();
+        if (after_first < 0) {
+            first.work(block_index());
+        } else if (after_second < 0) {
+            second.work(after_first);
+        } else {
+            third.work(after_second);
+        }
+    }
+};
+template <class First, class Second, class Third>
+pack_three(First, Second, Third) -> pack_three<First, Second, Third>;
 
 } // namespace protonce::inline v0::detail::cuda

@@ -117,7 +117,7 @@ struct tensor_products {
                         slices);
         const index_t cols = state.cols;
         const reader read = state.read;
-        run.for_each(values, [=] PROTONCE_HOST_DEVICE(index_t at) {
+        run.for_each(values, [=] PROTONCE_ON_DEVICE(index_t at) {
             if (!read.takes_part(at / cols)) {
                 return; // nor does NaN in a column reach it
             }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/backend/cuda/best_of_row.hpp>
 #include <protonce/backend/cuda/fused_sums.hpp>
 #include <protonce/backend/elementwise/contrast_reader.hpp>
 
@@ -17,13 +18,27 @@ PROTONCE_DEVICE V sum_of_row(V value) {
     value += shuffle_xor(value, 1);
     return value + shuffle_xor(value, 2);
 }
-PROTONCE_DEVICE inline float largest_of_row(float value) {
-    for (int mask = 1; mask < 4; mask *= 2) {
-        const float other = shuffle_xor(value, mask);
-        value = other > value ? other : value;
+/// The rows of the pool that are left out for two rows; -1: none.
+struct left_out {
+    label_t own[2]; // the positive's column is none of the others
+    label_t self[2];
+    label_t group[2]; // and all columns of it
+
+    PROTONCE_DEVICE static left_out of(const reader& read, index_t first) {
+        left_out out;
+        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+            const index_t i = first + r * 8;
+            const bool is_row = i < read.query.rows;
+            out.own[r] = is_row && read.own != nullptr ? read.own[i] : -1;
+            out.self[r] = is_row && read.self != nullptr ? read.self[i] : -1;
+            out.group[r] = is_row && read.row_group != nullptr ? read.row_group[i] : -1;
+        }
+        return out;
     }
-    return value;
-}
+    PROTONCE_DEVICE bool has(int r, const column_info& column) const {
+        return column.row == own[r] || column.row == self[r] || (group[r] >= 0 && column.group == group[r]);
+    }
+};
 
 /// Left: queries, right: columns. Terms e^{s_ij + ln w_j - m_i} of the columns that are neither left out nor the row's positive, with
 /// m_i the largest exponent so far, and their sum; the weight is the term over t_j.
@@ -31,8 +46,8 @@ struct query_weights {
     reader read;
     const elementwise::row_softmax* softmax; // (B,) with the positive's logit
     const float* scale;                      // (B,) of packed queries
-    const float* factor;                     // (J,) scale of packed columns over t_j
     bool has_masks;                          // may a column be left out for a row?
+    bool has_ranks;                          // are logits compared with the positive's?
     index_t slices;
     elementwise::partial_softmax* part; // (B, slices)
     double* moment;                     // (B, slices) sum of term times logit, or null
@@ -41,6 +56,7 @@ struct query_weights {
     struct rows {
         index_t first; // and first + 8
         bool takes_part[2];
+        left_out without;
         float scale[2];
         float positive[2];
         float largest[2];
@@ -52,6 +68,7 @@ struct query_weights {
     PROTONCE_DEVICE rows begin(index_t first) const {
         rows out;
         out.first = first;
+        out.without = left_out::of(read, first);
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
             const index_t i = first + r * 8;
             out.takes_part[r] = i < read.query.rows && read.takes_part(i);
@@ -64,35 +81,31 @@ struct query_weights {
         return out;
     }
 
-    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[4][4], index_t first, float unit,
+    /// \param column  column(n, c): column_info of column first + 8 n + 2 member + c
+    template <int tiles, class Column>
+    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], index_t, const Column& column, float unit,
                                float (&rescale)[2]) const {
-        const index_t columns = read.num_used();
-        const int member = lane_place::here().member;
-        std::uint32_t used = 0; // bit 4 n + e: is the product one of a term?
-        float of_column[4][2];
+        constexpr float none = -std::numeric_limits<float>::infinity();
         float largest[2] = {mine.largest[0], mine.largest[1]};
-        PROTONCE_UNROLL for (int n = 0; n < 4; ++n) {
+        PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
             PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
-                const index_t j = first + n * 8 + 2 * member + c;
-                const bool is_column = j < columns;
-                const float log_weight = is_column ? read.log_weight(j) : 0;
-                of_column[n][c] = is_column ? factor[j] : 0;
+                const column_info of_column = column(n, c);
                 PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
                     float& s = product[n][2 * r + c];
-                    s = s * mine.scale[r] * of_column[n][c];
-                    if (is_column && mine.takes_part[r] && is_other(mine.first + r * 8, j)) {
-                        used |= 1u << (4 * n + 2 * r + c);
-                        const float exponent = s + log_weight;
-                        largest[r] = exponent > largest[r] ? exponent : largest[r];
+                    s = s * mine.scale[r] * of_column.factor;
+                    if (has_masks && mine.without.has(r, of_column)) {
+                        s = none;
                     }
+                    const float exponent = s + of_column.log_weight;
+                    largest[r] = exponent > largest[r] ? exponent : largest[r];
                 }
             }
         }
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-            largest[r] = largest_of_row(largest[r]);
+            largest[r] = largest_of_four_lanes(largest[r]);
             rescale[r] = largest[r] > mine.largest[r] ? std::exp(mine.largest[r] - largest[r]) : 1.0F;
             mine.largest[r] = largest[r];
-            take_terms(mine, r, product, used, first + 2 * member, of_column, unit, rescale[r]);
+            take_terms(mine, r, product, column, unit, rescale[r]);
         }
     }
 
@@ -118,34 +131,126 @@ struct query_weights {
     }
 
 private:
-    PROTONCE_DEVICE bool is_other(index_t i, index_t j) const {
-        if (!has_masks) {
-            return true;
-        }
-        const index_t p = read.pool_row(j);
-        return read.is_in(i, p) && !read.is_positive(i, p);
-    }
     /// Terms of the tile into the sums of row r, and weights in place of its logits.
-    PROTONCE_DEVICE void take_terms(rows& mine, int r, float (&product)[4][4], std::uint32_t used, index_t first,
-                                    const float (&of_column)[4][2], float unit, float rescale) const {
+    template <int tiles, class Column>
+    PROTONCE_DEVICE void take_terms(rows& mine, int r, float (&product)[tiles][4], const Column& column, float unit,
+                                    float rescale) const {
         const bool has_term = mine.largest[r] > -std::numeric_limits<float>::infinity();
         const float shift = has_term ? mine.largest[r] : 0.0F; // else terms of 0 alone
         float terms = 0;
         float moments = 0;
-        PROTONCE_UNROLL for (int n = 0; n < 4; ++n) {
+        PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
             PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
+                const column_info of_column = column(n, c);
                 float& s = product[n][2 * r + c];
-                const bool is_term = (used >> (4 * n + 2 * r + c) & 1u) != 0;
-                const float term = is_term ? std::exp(s + read.log_weight(first + n * 8 + c) - shift) : 0.0F;
+                const float term = std::exp(s + of_column.log_weight - shift);
                 terms += term;
-                moments += is_term ? term * s : 0.0F;
-                mine.above[r] += is_term && s > mine.positive[r] ? 1 : 0;
-                mine.equal[r] += is_term && s == mine.positive[r] ? 1 : 0;
-                s = term * (of_column[n][c] * unit);
+                if (moment != nullptr) {
+                    moments += term != 0 ? term * s : 0.0F; // 0 times infinity is no number
+                }
+                if (has_ranks && !of_column.is_none()) {
+                    mine.above[r] += s > mine.positive[r] ? 1 : 0;
+                    mine.equal[r] += s == mine.positive[r] ? 1 : 0;
+                }
+                s = term * (of_column.factor * unit);
             }
         }
         mine.sum[r] = mine.sum[r] * static_cast<double>(rescale) + static_cast<double>(terms);
         mine.moment[r] = mine.moment[r] * static_cast<double>(rescale) + static_cast<double>(moments);
+    }
+};
+
+/// The same where neither ranks nor moments are asked for: fewer operations a logit, in powers of two.
+template <bool has_masks>
+struct plain_query_weights {
+    static constexpr float log2_of_e = 1.44269504F;
+    reader read;
+    const float* scale; // (B,) of packed queries
+    index_t slices;
+    elementwise::partial_softmax* part; // (B, slices)
+    float* sum;                         // (slices, B, C)
+
+    struct rows {
+        index_t first; // and first + 8
+        bool takes_part[2];
+        left_out without;
+        float scale[2]; // times log2_of_e, as the next one
+        float largest[2];
+        double sum[2];
+    };
+    PROTONCE_DEVICE rows begin(index_t first) const {
+        rows out;
+        out.first = first;
+        if constexpr (has_masks) {
+            out.without = left_out::of(read, first);
+        }
+        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+            const index_t i = first + r * 8;
+            out.takes_part[r] = i < read.query.rows && read.takes_part(i);
+            out.scale[r] = out.takes_part[r] ? scale[i] * log2_of_e : 0;
+            out.largest[r] = -std::numeric_limits<float>::infinity();
+            out.sum[r] = 0;
+        }
+        return out;
+    }
+
+    /// \param column  as for query_weights
+    template <int tiles, class Column>
+    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], index_t, const Column& column, float unit,
+                               float (&rescale)[2]) const {
+        float largest[2] = {mine.largest[0], mine.largest[1]};
+        PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
+            PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
+                const column_info of_column = column(n, c);
+                const float log_weight = of_column.log_weight * log2_of_e;
+                PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+                    float& exponent = product[n][2 * r + c];
+                    exponent = std::fma(exponent, mine.scale[r] * of_column.factor, log_weight);
+                    if constexpr (has_masks) {
+                        exponent = mine.without.has(r, of_column) ? -std::numeric_limits<float>::infinity() : exponent;
+                    }
+                    largest[r] = std::fmax(largest[r], exponent); // the other one, if one is NaN
+                }
+            }
+        }
+        float shift[2];
+        float terms[2] = {};
+        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+            largest[r] = largest_of_four_lanes(largest[r]);
+            rescale[r] = largest[r] > mine.largest[r] ? power_of_two(mine.largest[r] - largest[r]) : 1.0F;
+            mine.largest[r] = largest[r];
+            shift[r] =
+                largest[r] > -std::numeric_limits<float>::infinity() ? largest[r] : 0.0F; // else terms of 0 alone
+        }
+        PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
+            PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
+                const float factor = column(n, c).factor * unit;
+                PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+                    float& value = product[n][2 * r + c];
+                    const float term = power_of_two(value - shift[r]);
+                    terms[r] += term;
+                    value = term * factor;
+                }
+            }
+        }
+        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+            mine.sum[r] = mine.sum[r] * static_cast<double>(rescale[r]) + static_cast<double>(terms[r]);
+        }
+    }
+
+    PROTONCE_DEVICE void finish(const rows& mine, int slice) const {
+        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+            const double all = sum_of_row(mine.sum[r]);
+            if (lane_place::here().member == 0 && mine.takes_part[r]) {
+                part[(mine.first + r * 8) * slices + slice] = {static_cast<double>(mine.largest[r]) / log2_of_e, all, 0,
+                                                               0};
+            }
+        }
+    }
+    PROTONCE_DEVICE void store(const rows& mine, int r, int slice, int c, float value) const {
+        if (mine.takes_part[r] && c < read.query.cols) {
+            sum[(slice * read.query.rows + (mine.first + r * 8)) * read.query.cols + c] = value;
+        }
     }
 };
 
@@ -162,8 +267,7 @@ struct column_weights {
     reader read;
     const query_slope* slope;           // (B,)
     const float* query_scale;           // (B,) of packed queries
-    const float* query_factor;          // (B,) their scale times dL/dl_i
-    const float* factor;                // (J,) scale of packed columns over t_j
+    const column_info* info;            // (J,) of packed columns
     bool is_added;                      // to what the gradient holds
     elementwise::table<float> gradient; // (P, C)
     float* temperature;                 // (P,) gradient, added to; or null
@@ -181,24 +285,26 @@ struct column_weights {
             const index_t j = first + r * 8;
             const bool is_used = j < read.num_used();
             out.row[r] = is_used ? read.pool_row(j) : -1;
-            out.factor[r] = is_used ? factor[j] : 0;
-            out.log_weight[r] = is_used ? read.log_weight(j) : 0;
+            out.factor[r] = is_used ? info[j].factor : 0;
+            out.log_weight[r] = is_used ? info[j].log_weight : 0;
             out.inverse[r] = is_used ? 1 / read.temperature(out.row[r]) : 0;
             out.moment[r] = 0;
         }
         return out;
     }
 
-    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[4][4], index_t first, float unit,
+    /// \param row  row(n, c): info of query first + 8 n + 2 member + c, its factor times dL/dl_i
+    template <int tiles, class Row>
+    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], index_t first, const Row& row, float unit,
                                float (&rescale)[2]) const {
         const int member = lane_place::here().member;
         float moments[2] = {};
-        PROTONCE_UNROLL for (int n = 0; n < 4; ++n) {
+        PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
             PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
                 const index_t i = first + n * 8 + 2 * member + c;
                 const bool is_row = i < read.query.rows && read.takes_part(i);
                 const query_slope of_row = is_row ? slope[i] : query_slope{};
-                const float weight_of_row = is_row ? query_factor[i] * unit : 0;
+                const float weight_of_row = is_row ? row(n, c).factor * unit : 0;
                 const float scale = is_row ? query_scale[i] : 0;
                 PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
                     float& s = product[n][2 * r + c];

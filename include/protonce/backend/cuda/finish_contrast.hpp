@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/backend/cuda/block_sums.hpp>
+#include <protonce/backend/cuda/softmax_weights.hpp>
+#include <protonce/backend/elementwise/table.hpp>
+
+#include <cmath>
+#include <cstddef>
+
+namespace protonce::inline v0::detail::cuda {
+
+/// What is left of a problem when the slices are known, a block a row: its softmax, loss, rank, the gradients of the query and of a
+/// positive outside the pool. Slices are put together in an order that their number decides.
+struct finish_row {
+    static constexpr int threads = 128;
+    using sums = block_sums<threads>;
+
+    reader read;
+    elementwise::row_softmax* softmax; // (B,) with the positive's logit and log weight; the rest is written
+    index_t slices;
+    const elementwise::partial_softmax* part; // (B, slices)
+    const double* moment;                     // (B, slices) or null
+    const float* sum;                         // (slices, B, C) if grad_query is wanted
+    bool accumulate;
+    float* loss; // (B,) or null, as the next two
+    float* log_sum;
+    float* top1;
+    double* of_temperature; // (B,) dL/dt of the temperature that all columns share, or null
+    elementwise::table<float> grad_query;
+    elementwise::table<float> grad_positive;
+
+    std::size_t shared_bytes() const { return static_cast<std::size_t>(slices) * sizeof(double) + sizeof(of_warps); }
+
+    PROTONCE_DEVICE void operator()() const {
+        const index_t i = block_index();
+        const bool takes_part = read.takes_part(i);
+        auto& shared = *reinterpret_cast<of_warps*>(shared_memory());
+        auto* weight = reinterpret_cast<double*>(shared_memory() + sizeof(of_warps)); // of a slice
+        elementwise::row_softmax row = softmax[i];
+        double moments = 0;
+        if (takes_part) { // the whole block
+            row = merge(i, row, weight, shared, moments);
+        }
+        if (thread_index() == 0) {
+            softmax[i] = row;
+            write(i, row);
+            if (of_temperature != nullptr) {
+                const double slopes = row.positive_slope() * row.positive_logit + moments / row.sum();
+                of_temperature[i] =
+                    takes_part ? -read.row_scale(i) * slopes / static_cast<double>(read.temperature(0)) : 0.0;
+            }
+        }
+        const double scale = takes_part ? read.row_scale(i) : 0.0;
+        const double slope =
+            takes_part ? scale * row.positive_slope() / static_cast<double>(read.positive_temperature(i)) : 0.0;
+        for (index_t c = thread_index(); c < read.query.cols; c += threads) {
+            if (grad_query.rows > 0) {
+                double all = accumulate ? static_cast<double>(grad_query(i, c)) : 0.0;
+                if (takes_part) {
+                    double others = 0;
+                    for (index_t k = 0; k < slices; ++k) {
+                        others += weight[k] * static_cast<double>(sum[(k * read.query.rows + i) * read.query.cols + c]);
+                    }
+                    all += slope * static_cast<double>(read.positive_row(i)[c]) + scale * others / row.sum();
+                }
+                grad_query(i, c) = static_cast<float>(all);
+            }
+            if (grad_positive.rows > 0) {
+                const double old = accumulate ? static_cast<double>(grad_positive(i, c)) : 0.0;
+                grad_positive(i, c) = static_cast<float>(old + slope * static_cast<double>(read.query(i, c)));
+            }
+        }
+    }
+
+private:
+    struct of_warps {
+        double largest[sums::warps];
+        double sum[sums::warps];
+        double moment[sums::warps];
+        index_t above[sums::warps];
+        index_t equal[sums::warps];
+    };
+
+    /// All threads; the weights of the slices, which are not divided by the row's sum, can be read afterwards.
+    PROTONCE_DEVICE elementwise::row_softmax merge(index_t i, elementwise::row_softmax row, double* weight,
+                                                   of_warps& shared, double& moments) const {
+        const elementwise::partial_softmax* mine = part + i * slices;
+        double largest = row.positive_logit + row.positive_log_weight;
+        for (index_t k = thread_index(); k < slices; k += threads) {
+            largest = mine[k].largest > largest ? mine[k].largest : largest;
+        }
+        row.largest = sums::largest(largest, shared.largest);
+        double others = 0;
+        double all_moments = 0;
+        index_t above = 0;
+        index_t equal = 0;
+        for (index_t k = thread_index(); k < slices; k += threads) {
+            weight[k] = mine[k].sum != 0 ? std::exp(mine[k].largest - row.largest) : 0.0;
+            others += mine[k].sum != 0 ? mine[k].sum * weight[k] : 0.0;
+            all_moments += moment != nullptr && mine[k].sum != 0 ? moment[i * slices + k] * weight[k] : 0.0;
+            above += mine[k].above;
+            equal += mine[k].equal;
+        }
+        row.positive = std::exp(row.positive_logit + row.positive_log_weight - row.largest);
+        row.others = sums::sum(others, shared.sum);
+        moments = sums::sum(all_moments, shared.moment);
+        above = sums::sum(above, shared.above);
+        equal = sums::sum(equal, shared.equal) + 1;
+        const bool is_number = row.sum() == row.sum();
+        row.top1 = !is_number ? row.sum() : above > 0 ? 0 : 1 / static_cast<double>(equal);
+        row.scale = std::exp(static_cast<double>(static_cast<float>(row.largest)) - row.largest) / row.sum();
+        return row;
+    }
+    PROTONCE_DEVICE void write(index_t i, const elementwise::row_softmax& row) const {
+        if (loss != nullptr) {
+            loss[i] = static_cast<float>(row.loss());
+        }
+        if (log_sum != nullptr) {
+            log_sum[i] = static_cast<float>(row.log_sum());
+        }
+        if (top1 != nullptr) {
+            top1[i] = static_cast<float>(row.top1);
+        }
+    }
+};
+
+} // namespace protonce::inline v0::detail::cuda

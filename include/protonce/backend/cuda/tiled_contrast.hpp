@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/backend/cuda/fused_sums.hpp>
+#include <protonce/backend/cuda/ring.hpp>
+#include <protonce/backend/cuda/softmax_weights.hpp>
+#include <protonce/backend/cuda/tiled_operands.hpp>
+#include <protonce/backend/cuda/warp_group.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace protonce::inline v0::detail::cuda {
+
+/// How tiles lie in shared memory, and the products of a group of four warps with them: 64 of its rows and 128 rows of
+/// another tile.
+struct tile_products {
+    static constexpr int rows = static_cast<int>(half_tiles::rows);
+    static constexpr int group_rows = 64;
+    static constexpr int next_row_core = 128;                      // bytes to the next 8 rows
+    static constexpr int next_col_core = rows / 8 * next_row_core; // to the next 8 columns
+    static constexpr int slab_cols = static_cast<int>(fused_cut::slab_cols);
+
+    /// sum = 64 rows of the left times the 128 of the right.
+    template <int cols>
+    PROTONCE_DEVICE static void begin_logits(float (&sum)[64], const unsigned char* left, const unsigned char* right) {
+        PROTONCE_UNROLL for (int i = 0; i < 64; ++i) {
+            sum[i] = 0;
+        }
+        pin_sums(sum);
+        fence_products();
+        PROTONCE_UNROLL for (int k = 0; k < cols / 8; k += 2) {
+            begin_product(sum, matrix_descriptor(left + k * next_col_core, next_col_core, next_row_core),
+                          matrix_descriptor(right + k * next_col_core, next_col_core, next_row_core));
+        }
+        commit_products();
+    }
+    /// sum += weights times the 128 rows of the right, for 128 columns from `right` on.
+    PROTONCE_DEVICE static void begin_sums(float (&sum)[64], std::uint32_t (&weight)[8][4],
+                                           const unsigned char* right) {
+        pin_sums(sum);
+        pin_operands(weight);
+        fence_products();
+        PROTONCE_UNROLL for (int k = 0; k < 8; ++k) {
+            begin_product(sum, weight[k],
+                          matrix_descriptor(right + k * 2 * next_row_core, next_row_core, next_col_core));
+        }
+        commit_products();
+    }
+};
+
+/// logit_i = query_i . positive_i / t, by the chain that columns go through: a duplicate of the positive has the same
+/// bits.
+template <int cols>
+struct tiled_positives {
+    static constexpr int threads = 256; // two groups
+    static constexpr int block_rows = tile_products::rows;
+    tiled_operands query;
+    tiled_operands positive;
+    float* logit;
+
+    std::size_t shared_bytes() const {
+        return 2 * static_cast<std::size_t>(query.tile_bytes()) + sizeof(std::uint64_t);
+    }
+
+    PROTONCE_DEVICE void operator()() const {
+        if constexpr (has_warp_groups) {
+            unsigned char* left = shared_memory();
+            unsigned char* right = left + query.tile_bytes();
+            auto* barrier = reinterpret_cast<std::uint64_t*>(right + query.tile_bytes());
+            if (thread_index() == 0) {
+                init_barrier(barrier, 1);
+                publish_barriers();
+                arrive_expecting(barrier, 2 * query.tile_bytes());
+                copy_bulk(left, query.tile(block_index()), query.tile_bytes(), barrier);
+                copy_bulk(right, positive.tile(block_index()), query.tile_bytes(), barrier);
+            }
+            sync_block();
+            wait_barrier(barrier, 0);
+            const int group = thread_index() / 128;
+            float sum[64];
+            tile_products::begin_logits<cols>(
+                sum, left + group * (tile_products::group_rows / 8) * tile_products::next_row_core, right);
+            wait_products<0>();
+            pin_sums(sum);
+            const auto at = lane_place::here();
+            const int first = group * tile_products::group_rows + thread_index() % 128 / 32 * 16 + at.group;
+            PROTONCE_UNROLL for (int i = 0; i < 64; ++i) {
+                const int row = first + i / 2 % 2 * 8;
+                const index_t of_query = index_t{block_index()} * block_rows + row;
+                if (row == i / 4 * 8 + 2 * at.member + i % 2 && of_query < query.count) {
+                    logit[of_query] = sum[i] * query.scale[of_query] * positive.info[of_query].factor;
+                }
+            }
+        }
+    }
+};
+
+/// Of tiled_sums; 132 processors have the devices with these instructions.
+constexpr cut_shape tiled_shape{.block_rows = 128, .tile_rows = 128, .wanted_blocks = 132, .least_tiles = 1};
+
+/// fused_sums by groups of four warps (`wgmma`), for architecture 90a; empty for others.
+///
+/// A block has 128 rows of the left, 64 for each of two groups, and a slice of the right, 128 rows at a time. A third
+/// group fetches tiles ahead; a tile of the right serves both products. Weights go from the registers of the first
+/// product into the second.
+///
+/// Weights: as for fused_sums. `cols`: of the packed rows. Sums are computed in any case, and stored if wanted.
+template <class Weights, int cols>
+struct tiled_sums {
+    static constexpr int groups = 2;
+    static constexpr int consumers = groups * 128;
+    static constexpr int threads = consumers + 128; // registers are given to whole groups
+    static constexpr int blocks_a_processor = 1;
+    static constexpr int block_rows = tile_products::rows;
+    static constexpr int info_bytes = tile_products::rows * static_cast<int>(sizeof(column_info));
+
+    tiled_operands left;
+    tiled_operands right;
+    fused_cut cut; // number of a block: (slice * slabs + slab) * row_blocks + block of rows
+    bool has_sums;
+    Weights weights;
+
+    static constexpr std::size_t shared_bytes() { return static_cast<std::size_t>(scratch_begin + scratch_bytes); }
+
+    PROTONCE_DEVICE void operator()() const {
+        if constexpr (has_warp_groups) {
+            if (thread_index() == 0) {
+                init_barrier(left_barrier(), 1);
+                for (int group = 0; group < groups; ++group) {
+                    init_barrier(turn_of(group), consumers / groups / 32);
+                }
+                for (int stage = 0; stage < stages; ++stage) {
+                    init_barrier(full(stage), 1);
+                    init_barrier(empty(stage), consumers / 32);
+                }
+                publish_barriers();
+            }
+            const part work = mine();
+            const float unit = unit_of(work.begin, work.end); // all threads meet there
+            if (thread_index() < consumers) {
+                take_registers<240>();
+                consume(work, unit);
+            } else {
+                leave_registers<24>();
+                if (thread_index() == consumers) {
+                    produce(work);
+                }
+            }
+        }
+    }
+
+private:
+    // Shared memory: the left's tile, tiles and infos by stages, barriers, one number a warp. A tile's place holds whole
+    // slabs, so that sums of columns behind the last one read what is there.
+    static constexpr int tile_bytes = tile_products::rows * cols * 2;
+    static constexpr int slab_bytes = tile_products::slab_cols / 8 * tile_products::next_col_core;
+    static constexpr int place_bytes = (tile_bytes + slab_bytes - 1) / slab_bytes * slab_bytes;
+    static constexpr int stages = cols <= tile_products::slab_cols ? 4 : 2;
+    static constexpr int stage_bytes = place_bytes + info_bytes;
+    static constexpr int scratch_begin = place_bytes + stages * stage_bytes;
+    static constexpr int barriers = 1 + 2 * stages + groups;
+    static constexpr int scratch_bytes =
+        barriers * static_cast<int>(sizeof(std::uint64_t)) + threads / 32 * static_cast<int>(sizeof(float));
+
+    PROTONCE_DEVICE static unsigned char* tile_memory(int stage) {
+        return shared_memory() + place_bytes + stage * stage_bytes;
+    }
+    PROTONCE_DEVICE static std::uint64_t* left_barrier() {
+        return reinterpret_cast<std::uint64_t*>(shared_memory() + scratch_begin);
+    }
+    /// A stage's barriers: its tile has come; all warps have done with it.
+    PROTONCE_DEVICE static std::uint64_t* full(int stage) { return left_barrier() + 1 + stage; }
+    PROTONCE_DEVICE static std::uint64_t* empty(int stage) { return full(stages + stage); }
+    PROTONCE_DEVICE static std::uint64_t* turn_of(int group) { return full(2 * stages + group); }
+
+    /// What a block does, divided out once.
+    struct part {
+        int row_block;
+        int slab;
+        int slice;
+        int begin; // tiles
+        int end;
+    };
+    PROTONCE_DEVICE part mine() const {
+        const int row_blocks = static_cast<int>(cut.row_blocks);
+        const int slabs = static_cast<int>(cut.slabs);
+        const int slice_tiles = static_cast<int>(cut.slice_tiles);
+        const int tiles = static_cast<int>(right.padded / tile_products::rows);
+        part out;
+        out.row_block = block_index() % row_blocks;
+        out.slab = block_index() / row_blocks % slabs;
+        out.slice = block_index() / row_blocks / slabs;
+        out.begin = out.slice * slice_tiles;
+        out.end = out.begin + slice_tiles < tiles ? out.begin + slice_tiles : tiles;
+        return out;
+    }
+
+    /// Fills stages as they become empty.
+    PROTONCE_DEVICE void produce(const part& work) const {
+        arrive_expecting(left_barrier(), tile_bytes);
+        copy_bulk(shared_memory(), left.tile(work.row_block), tile_bytes, left_barrier());
+        ring_place<stages> at;
+        for (int tile = work.begin; tile < work.end; ++tile) {
+            wait_barrier(empty(at.stage), at.parity ^ 1); // lets the first round pass
+            arrive_expecting(full(at.stage), tile_bytes + info_bytes);
+            copy_bulk(tile_memory(at.stage), right.tile(tile), tile_bytes, full(at.stage));
+            copy_bulk(tile_memory(at.stage) + place_bytes, right.info + index_t{tile} * tile_products::rows, info_bytes,
+                      full(at.stage));
+            at.advance();
+        }
+    }
+
+    /// Groups take turns to begin products: so one looks at its logits while those of the other are under way. Sums of a
+    /// tile are begun behind the logits of the next one, which are needed first.
+    PROTONCE_DEVICE void consume(const part& work, float unit) const {
+        const int group = thread_index() / 128;
+        const auto lane = lane_place::here();
+        const unsigned char* left_memory =
+            shared_memory() + group * (tile_products::group_rows / 8) * tile_products::next_row_core;
+        auto rows = weights.begin(index_t{work.row_block} * block_rows + group * tile_products::group_rows +
+                                  thread_index() % 128 / 32 * 16 + lane.group);
+        float sum[64];
+        PROTONCE_UNROLL for (int i = 0; i < 64; ++i) {
+            sum[i] = 0;
+        }
+        std::uint32_t weight[8][4] = {}; // of the tile before
+        ring_place<stages> at;
+        int before = 0;       // its stage
+        int turn = group ^ 1; // the first one passes
+        wait_barrier(left_barrier(), 0);
+        for (int tile = work.begin; tile < work.end; ++tile) {
+            const unsigned char* memory = tile_memory(at.stage);
+            float product[16][4];
+            auto& flat = reinterpret_cast<float(&)[64]>(product);
+            wait_barrier(full(at.stage), at.parity);
+            wait_barrier(turn_of(group), turn);
+            turn ^= 1;
+            tile_products::begin_logits<cols>(flat, left_memory, memory);
+            tile_products::begin_sums(sum, weight, tile_memory(before) + work.slab * slab_bytes); // of nothing at first
+            hand_over(group);
+            wait_products<1>();
+            pin_sums(flat);
+            float rescale[2];
+            const auto* info = reinterpret_cast<const column_info*>(memory + place_bytes) + 2 * lane.member;
+            weights.weigh(
+                rows, product, index_t{tile} * tile_products::rows, [info](int n, int c) { return info[n * 8 + c]; },
+                unit, rescale);
+            wait_products<0>();
+            pin_sums(sum);
+            if (tile > work.begin) {
+                release(before);
+            }
+            multiply(sum, rescale);
+            PROTONCE_UNROLL for (int k = 0; k < 8; ++k) { // two neighbouring results are one register
+                PROTONCE_UNROLL for (int i = 0; i < 4; ++i) {
+                    const float(&pair)[4] = product[2 * k + i / 2];
+                    weight[k][i] = to_f16_pair(pair[i % 2 * 2], pair[i % 2 * 2 + 1]);
+                }
+            }
+            before = at.stage;
+            at.advance();
+        }
+        tile_products::begin_sums(sum, weight, tile_memory(before) + work.slab * slab_bytes);
+        wait_products<0>();
+        pin_sums(sum);
+        if (work.slab == 0) {
+            weights.finish(rows, work.slice);
+        }
+        if (has_sums) {
+            store(sum, rows, work, 1 / unit, lane);
+        }
+    }
+    PROTONCE_DEVICE void hand_over(int group) const {
+        if (thread_index() % 32 == 0) {
+            arrive(turn_of(group ^ 1));
+        }
+    }
+    PROTONCE_DEVICE void release(int stage) const {
+        if (thread_index() % 32 == 0) {
+            arrive(empty(stage));
+        }
+    }
+
+    /// 2^14 over the largest factor of the slice's rows.
+    PROTONCE_DEVICE float unit_of(int begin, int end) const {
+        auto* of_warp = reinterpret_cast<float*>(turn_of(groups));
+        float largest = 0x1p-100F;
+        const index_t last = index_t{end} * tile_products::rows;
+        for (index_t j = index_t{begin} * tile_products::rows + thread_index(); j < last; j += threads) {
+            const float size = std::abs(right.info[j].factor);
+            largest = size > largest ? size : largest; // NaN makes weights NaN, not the unit
+        }
+        for (int mask = 16; mask > 0; mask /= 2) {
+            const float other = shuffle_xor(largest, mask);
+            largest = other > largest ? other : largest;
+        }
+        if (thread_index() % 32 == 0) {
+            of_warp[thread_index() / 32] = largest;
+        }
+        sync_block();
+        for (int warp = 0; warp < threads / 32; ++warp) {
+            largest = of_warp[warp] > largest ? of_warp[warp] : largest;
+        }
+        return 0x1p14F / largest;
+    }
+
+    PROTONCE_DEVICE static void multiply(float (&sum)[64], const float (&rescale)[2]) {
+        if (rescale[0] == 1 && rescale[1] == 1) {
+            return;
+        }
+        PROTONCE_UNROLL for (int i = 0; i < 64; ++i) {
+            sum[i] *= rescale[i / 2 % 2];
+        }
+    }
+    PROTONCE_DEVICE void store(const float (&sum)[64], const typename Weights::rows& rows, const part& work,
+                               float scale, const lane_place& lane) const {
+        const int first = work.slab * tile_products::slab_cols + 2 * lane.member;
+        PROTONCE_UNROLL for (int i = 0; i < 64; ++i) {
+            weights.store(rows, i / 2 % 2, work.slice, first + i / 4 * 8 + i % 2, sum[i] * scale);
+        }
+    }
+};
+
+} // namespace protonce::inline v0::detail::cuda
