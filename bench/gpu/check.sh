@@ -54,7 +54,7 @@ if [ "$arch" = 90 ]; then
     arch=90a # with what that capability alone has
 fi
 
-flags=(-std=c++20 -O2 "-arch=sm_$arch" -x cu --extended-lambda --expt-relaxed-constexpr -Werror=all-warnings
+flags=(-std=c++20 -O2 -Xcompiler=-O1 "-arch=sm_$arch" -x cu --extended-lambda --expt-relaxed-constexpr -Werror=all-warnings
        "-I$root/include" "-I$root/tests" -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS)
 if [ -n "$headers" ]; then
     flags+=(-isystem "$headers")
@@ -92,30 +92,44 @@ build() {
     [ "$status" -eq 0 ] && nvcc "-arch=sm_$arch" "${objects[@]}" -o "$out/bin/$program"
 }
 
+# start_build <program> ...: the same beside the others; finish_builds counts them as steps.
+programs=()
+builds=()
+start_build() {
+    build "$@" >"$out/build_$1.log" 2>&1 &
+    programs+=("$1")
+    builds+=($!)
+}
+finish_builds() {
+    local i
+    for i in "${!builds[@]}"; do
+        step "build of ${programs[i]}" wait_for "${builds[i]}" "$out/build_${programs[i]}.log"
+    done
+}
+wait_for() {
+    local status=0
+    wait "$1" || status=$?
+    cat "$2"
+    return "$status"
+}
+
 mkdir -p "$out/objects" "$out/bin"
 tests=$root/tests
 shared=("$tests"/backend/test_conformance_*.cpp "$tests"/device/test_device_*.cpp "$tests/device/cuda/main.cpp")
-step 'build of the CUDA tests' build cuda -DPROTONCE_TEST_CUDA "${shared[@]}" "$tests"/device/test_cuda_*.cpp \
-    "$tests"/device/test_nearest_passes.cpp "$tests"/device/test_recorded_step.cpp "$tests"/device/test_warp_group.cpp
-step 'build of the Thrust tests' build thrust -DPROTONCE_TEST_THRUST "${shared[@]}"
-step 'build of the benchmark' build gpu -DPROTONCE_BENCH "$root/bench/gpu/gpu.cpp"
+start_build cuda -DPROTONCE_TEST_CUDA "${shared[@]}" "$tests"/device/test_cuda_*.cpp "$tests"/device/test_nearest_*.cpp \
+    "$tests"/device/test_scan_rows.cpp "$tests"/device/test_recorded_step.cpp "$tests"/device/test_warp_group.cpp
+start_build thrust -DPROTONCE_TEST_THRUST "${shared[@]}"
+start_build gpu -DPROTONCE_BENCH "$root/bench/gpu/gpu.cpp"
 for example in device_training cuda/stream_and_pool cuda/recorded_step; do
-    step "build of example $(basename "$example")" build "$(basename "$example")" -DPROTONCE_EXAMPLE "$root/examples/$example.cpp"
+    start_build "$(basename "$example")" -DPROTONCE_EXAMPLE "$root/examples/$example.cpp"
 done
+finish_builds
 step 'instructions' "$out/bin/cuda" '--source-file=*instructions.cpp,*warp_group.cpp'
 step 'CUDA tests' "$out/bin/cuda"
 step 'Thrust tests' "$out/bin/thrust"
 for example in device_training stream_and_pool recorded_step; do
     step "example $example" "$out/bin/$example"
 done
-if command -v compute-sanitizer >/dev/null; then
-    for tool in memcheck racecheck; do
-        step "$tool" compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/bin/cuda" \
-            '--source-file=*instructions.cpp,*warp_group.cpp,*nearest_passes.cpp,*repeatability.cpp,*training.cpp,*recorded_step.cpp'
-    done
-else
-    echo 'left out: memcheck and racecheck, no compute-sanitizer'
-fi
 step 'benchmark' "$out/bin/gpu" ${quick[@]+"${quick[@]}"} --json "$out/gpu.json"
 if python3 -c 'import torch' 2>/dev/null; then
     step 'PyTorch' python3 "$root/bench/gpu/torch_peer.py" ${quick[@]+"${quick[@]}"} --json "$out/torch.json"
@@ -123,6 +137,16 @@ else
     echo 'left out: PyTorch, python3 does not have it'
 fi
 step 'table' python3 "$root/bench/gpu/table.py" "$out"
+if command -v compute-sanitizer >/dev/null; then
+    few='*instructions.cpp,*warp_group.cpp,*nearest_passes.cpp,*scan_rows.cpp'
+    for tool in memcheck racecheck; do
+        step "$tool" timeout 90 compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/bin/cuda" "--source-file=$few"
+        step "$tool of the losses" timeout 90 compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/bin/cuda" \
+            '--source-file=*cuda_losses.cpp' '--test-case=*as exact as*,*any width*'
+    done
+else
+    echo 'left out: memcheck and racecheck, no compute-sanitizer'
+fi
 cat "$out/gpu.md" 2>/dev/null || true
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

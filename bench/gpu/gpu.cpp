@@ -274,7 +274,8 @@ int main(int argc, char** argv) {
         detail::cuda::run run(stream);
         backend_type be({.check_finite = false, .stream = stream});
         measure_ceilings(be, run, device.multiProcessorCount);
-        for (const index_t clusters : quick ? std::vector<index_t>{1000} : std::vector<index_t>{1000, 25000, 100000}) {
+        for (const index_t clusters :
+             quick ? std::vector<index_t>{1000} : std::vector<index_t>{1000, 25000, 50000, 100000}) {
             measure_kmeans(be, run, quick ? 20000 : 1281167, 128, clusters);
             be.scratch().release();
         }
