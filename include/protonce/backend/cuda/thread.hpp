@@ -12,7 +12,6 @@
 
 #define PROTONCE_DEVICE __device__
 #define PROTONCE_UNROLL _Pragma("unroll") // before a loop
-#define PROTONCE_NO_UNROLL _Pragma("unroll 1")
 #define PROTONCE_UNROLL_TWO                                                                                            \
     _Pragma("unroll 2") // left to itself the compiler takes four rounds at once, and registers spill
 
@@ -121,7 +120,6 @@ PROTONCE_DEVICE inline void multiply_add_f16(float (&c)[4], const std::uint32_t 
 
 #elif defined(PROTONCE_CUDA_EMULATOR)
 #define PROTONCE_UNROLL
-#define PROTONCE_NO_UNROLL
 #define PROTONCE_UNROLL_TWO
 #include PROTONCE_CUDA_EMULATOR
 #else
