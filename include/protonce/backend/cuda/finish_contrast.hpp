@@ -2,6 +2,7 @@
 #pragma once
 #include <protonce/backend/cuda/block_sums.hpp>
 #include <protonce/backend/cuda/softmax_weights.hpp>
+#include <protonce/backend/elementwise/softmax_forward.hpp>
 #include <protonce/backend/elementwise/table.hpp>
 
 #include <cmath>
@@ -43,7 +44,7 @@ struct finish_row {
         }
         if (thread_index() == 0) {
             softmax[i] = row;
-            write(i, row);
+            elementwise::write_row(i, row, loss, log_sum, top1);
             if (of_temperature != nullptr) {
                 const double slopes = row.positive_slope() * row.positive_logit + moments / row.sum();
                 of_temperature[i] =
@@ -106,21 +107,8 @@ private:
         moments = sums::sum(all_moments, shared.moment);
         above = sums::sum(above, shared.above);
         equal = sums::sum(equal, shared.equal) + 1;
-        const bool is_number = row.sum() == row.sum();
-        row.top1 = !is_number ? row.sum() : above > 0 ? 0 : 1 / static_cast<double>(equal);
-        row.scale = std::exp(static_cast<double>(static_cast<float>(row.largest)) - row.largest) / row.sum();
+        row.template finish<float>(above, equal);
         return row;
-    }
-    PROTONCE_DEVICE void write(index_t i, const elementwise::row_softmax& row) const {
-        if (loss != nullptr) {
-            loss[i] = static_cast<float>(row.loss());
-        }
-        if (log_sum != nullptr) {
-            log_sum[i] = static_cast<float>(row.log_sum());
-        }
-        if (top1 != nullptr) {
-            top1[i] = static_cast<float>(row.top1);
-        }
     }
 };
 

@@ -42,6 +42,30 @@ struct fused_cut {
 /// Of fused_sums.
 constexpr cut_shape fused_shape{.block_rows = 64, .tile_rows = 32, .wanted_blocks = 256, .least_tiles = 4};
 
+/// 2^14 over the largest factor of rows `first` to `last` of the right, for all threads of the block.
+///
+/// \param of_warp  in shared memory, a number a warp
+template <int threads>
+PROTONCE_DEVICE float unit_of(const column_info* info, index_t first, index_t last, float* of_warp) {
+    float largest = 0x1p-100F;
+    for (index_t j = first + thread_index(); j < last; j += threads) {
+        const float size = std::abs(info[j].factor);
+        largest = size > largest ? size : largest; // NaN makes weights NaN, not the unit
+    }
+    for (int mask = 16; mask > 0; mask /= 2) {
+        const float other = shuffle_xor(largest, mask);
+        largest = other > largest ? other : largest;
+    }
+    if (thread_index() % 32 == 0) {
+        of_warp[thread_index() / 32] = largest;
+    }
+    sync_block();
+    for (int warp = 0; warp < threads / 32; ++warp) {
+        largest = of_warp[warp] > largest ? of_warp[warp] : largest;
+    }
+    return 0x1p14F / largest;
+}
+
 /// sum_i = sum over j of w_ij right_j, where the weight w_ij is a function of left_i . right_j. A block has 64 rows of the left, a slice
 /// of the right, 32 rows at a time, and 128 columns of the sum; products, weights and sums stay in registers. Each warp has 16 rows
 /// of its own, whose sums run over its slice in order.
@@ -98,7 +122,8 @@ struct fused_sums {
         if (is_ahead) {
             fetch(begin, begin, end);
         }
-        const float unit = unit_of(begin, end);
+        const index_t last = index_t{end} * tile_rows < right.count ? index_t{end} * tile_rows : right.count;
+        const float unit = unit_of<threads>(right.info, index_t{begin} * tile_rows, last, warp_memory());
         const auto at = lane_place::here();
         const int warp_row = thread_index() / 32 * 16;
         const bool is_idle = first_row + warp_row >= left.count; // the whole warp
@@ -144,6 +169,10 @@ struct fused_sums {
 
 private:
     PROTONCE_DEVICE std::uint32_t* left_memory() const { return reinterpret_cast<std::uint32_t*>(shared_memory()); }
+    PROTONCE_DEVICE float* warp_memory() const { // behind all stages, a number a warp
+        return reinterpret_cast<float*>(left_memory() + block_rows * stride(left.cols) +
+                                        stages(left.cols) * stage_words(left.cols));
+    }
     PROTONCE_DEVICE std::uint32_t* stage(int step) const {
         return left_memory() + block_rows * stride(left.cols) + step % stages(left.cols) * stage_words(left.cols);
     }
@@ -176,30 +205,6 @@ private:
             }
         }
         commit_copies();
-    }
-
-    /// 2^14 over the largest factor of the slice's rows.
-    PROTONCE_DEVICE float unit_of(int begin, int end) const {
-        const index_t last = index_t{end} * tile_rows < right.count ? index_t{end} * tile_rows : right.count;
-        float largest = 0x1p-100F;
-        for (index_t j = index_t{begin} * tile_rows + thread_index(); j < last; j += threads) {
-            const float size = std::abs(right.info[j].factor);
-            largest = size > largest ? size : largest; // NaN makes weights NaN, not the unit
-        }
-        for (int mask = 16; mask > 0; mask /= 2) {
-            const float other = shuffle_xor(largest, mask);
-            largest = other > largest ? other : largest;
-        }
-        auto* of_warp = reinterpret_cast<float*>(left_memory() + block_rows * stride(left.cols) +
-                                                 stages(left.cols) * stage_words(left.cols));
-        if (thread_index() % 32 == 0) {
-            of_warp[thread_index() / 32] = largest;
-        }
-        sync_block();
-        for (int warp = 0; warp < threads / 32; ++warp) {
-            largest = of_warp[warp] > largest ? of_warp[warp] : largest;
-        }
-        return 0x1p14F / largest;
     }
 
     PROTONCE_DEVICE static void multiply(float (&sum)[slab_cols / 8][4], const float (&rescale)[2]) {

@@ -136,7 +136,9 @@ struct tiled_sums {
                 publish_barriers();
             }
             const part work = mine();
-            const float unit = unit_of(work.begin, work.end); // all threads meet there
+            const float unit = unit_of<threads>(right.info, index_t{work.begin} * tile_products::rows,
+                                                index_t{work.end} * tile_products::rows,
+                                                reinterpret_cast<float*>(turn_of(groups))); // all threads meet there
             if (thread_index() < consumers) {
                 take_registers<240>();
                 consume(work, unit);
@@ -279,29 +281,6 @@ private:
         if (thread_index() % 32 == 0) {
             arrive(empty(stage));
         }
-    }
-
-    /// 2^14 over the largest factor of the slice's rows.
-    PROTONCE_DEVICE float unit_of(int begin, int end) const {
-        auto* of_warp = reinterpret_cast<float*>(turn_of(groups));
-        float largest = 0x1p-100F;
-        const index_t last = index_t{end} * tile_products::rows;
-        for (index_t j = index_t{begin} * tile_products::rows + thread_index(); j < last; j += threads) {
-            const float size = std::abs(right.info[j].factor);
-            largest = size > largest ? size : largest; // NaN makes weights NaN, not the unit
-        }
-        for (int mask = 16; mask > 0; mask /= 2) {
-            const float other = shuffle_xor(largest, mask);
-            largest = other > largest ? other : largest;
-        }
-        if (thread_index() % 32 == 0) {
-            of_warp[thread_index() / 32] = largest;
-        }
-        sync_block();
-        for (int warp = 0; warp < threads / 32; ++warp) {
-            largest = of_warp[warp] > largest ? of_warp[warp] : largest;
-        }
-        return 0x1p14F / largest;
     }
 
     PROTONCE_DEVICE static void multiply(float (&sum)[64], const float (&rescale)[2]) {

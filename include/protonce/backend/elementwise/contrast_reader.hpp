@@ -95,6 +95,13 @@ struct row_softmax {
     double scale = 0; // p_ij = scale * e^(s_ij + ln w_j - largest rounded to T)
 
     PROTONCE_HOST_DEVICE double sum() const { return positive + others; }
+    /// With the sums there: the rank of the positive, from how many logits lie above it or equal it, itself among these; the scale.
+    template <class T>
+    PROTONCE_HOST_DEVICE void finish(index_t above, index_t equal) {
+        const bool is_number = sum() == sum();
+        top1 = !is_number ? sum() : above > 0 ? 0 : 1 / static_cast<double>(equal);
+        scale = std::exp(static_cast<double>(static_cast<T>(largest)) - largest) / sum();
+    }
     /// dl_i/ds_i+
     PROTONCE_HOST_DEVICE double positive_slope() const { return -others / sum(); }
     PROTONCE_HOST_DEVICE double log_sum() const { return largest + std::log(sum()); }

@@ -178,11 +178,23 @@ void merge_parts(Run& run, const softmax_rows<T>& state, const partial_softmax* 
             above += sum.above;
             equal += sum.equal;
         }
-        const bool is_number = row.sum() == row.sum();
-        row.top1 = !is_number ? row.sum() : above > 0 ? 0 : 1 / static_cast<double>(equal);
-        row.scale = std::exp(static_cast<double>(static_cast<T>(row.largest)) - row.largest) / row.sum();
+        row.template finish<T>(above, equal);
         softmax[i] = row;
     });
+}
+
+/// What is wanted of one row; the others are null.
+template <class T>
+PROTONCE_HOST_DEVICE void write_row(index_t i, const row_softmax& row, T* loss, T* log_sum, T* top1) {
+    if (loss != nullptr) {
+        loss[i] = static_cast<T>(row.loss());
+    }
+    if (log_sum != nullptr) {
+        log_sum[i] = static_cast<T>(row.log_sum());
+    }
+    if (top1 != nullptr) {
+        top1[i] = static_cast<T>(row.top1);
+    }
 }
 
 /// Losses, logarithms of sums and top-1, as far as they are wanted.
@@ -192,17 +204,7 @@ void write_rows(Run& run, const softmax_rows<T>& state, const contrast<T, typena
     T* loss = data_of(out.loss);
     T* log_sum = data_of(out.log_sum);
     T* top1 = data_of(out.top1);
-    run.for_each(state.rows, [=] PROTONCE_ON_DEVICE(index_t i) {
-        if (loss != nullptr) {
-            loss[i] = static_cast<T>(softmax[i].loss());
-        }
-        if (log_sum != nullptr) {
-            log_sum[i] = static_cast<T>(softmax[i].log_sum());
-        }
-        if (top1 != nullptr) {
-            top1[i] = static_cast<T>(softmax[i].top1);
-        }
-    });
+    run.for_each(state.rows, [=] PROTONCE_ON_DEVICE(index_t i) { write_row(i, softmax[i], loss, log_sum, top1); });
 }
 
 } // namespace protonce::inline v0::detail::elementwise
