@@ -39,6 +39,17 @@ float rounded_to_tf32(float value) {
     return std::bit_cast<float>((bits + 0x1000u) & ~0x1fffu);
 }
 
+struct power_kernel {
+    static constexpr int threads = 32;
+    const float* in;
+    float* out;
+
+    PROTONCE_DEVICE void operator()() const {
+        const int i = block_index() * threads + thread_index();
+        out[i] = power_of_two(in[i]);
+    }
+};
+
 template <class U>
 struct shuffle_kernel {
     static constexpr int threads = 64;
@@ -210,6 +221,37 @@ TEST_CASE("cuda instructions: rounding to TF32") {
         CAPTURE(values[i]);
         CHECK(actual[i] == rounded_to_tf32(values[i]));
     }
+}
+
+TEST_CASE("cuda instructions: powers of two") {
+    constexpr float inf = std::numeric_limits<float>::infinity();
+    TEST_RANDOM(random, 705);
+    std::vector<float> values{-127, -200, -inf, inf, std::numeric_limits<float>::quiet_NaN()};
+    const std::size_t special = values.size();
+    for (const float whole : {0.0F, 1.0F, -1.0F, 127.0F, -125.0F}) {
+        values.push_back(whole);
+    }
+    while (values.size() < 2048) {
+        values.push_back(static_cast<float>(random.uniform(-125, 127)));
+    }
+    device_backend be;
+    placed<device_backend, float> in(be, values);
+    auto out = placed<device_backend, float>::unwritten(be, 2048);
+
+    device_run().launch(2048 / power_kernel::threads, 0, power_kernel{in.vector().data(), out.vector().data()});
+
+    const auto actual = out.values();
+    CHECK(actual[0] == 0);
+    CHECK(actual[1] == 0);
+    CHECK(actual[2] == 0);
+    CHECK(actual[3] == inf);
+    CHECK(std::isnan(actual[4]));
+    double worst = 0;
+    for (std::size_t i = special; i < values.size(); ++i) {
+        const double expected = std::exp2(static_cast<double>(values[i]));
+        worst = std::max(worst, std::abs(static_cast<double>(actual[i]) - expected) / expected);
+    }
+    CHECK(worst <= 0x1p-22);
 }
 
 TEST_CASE_TEMPLATE("cuda instructions: shuffles", U, float, double, int, index_t) {
