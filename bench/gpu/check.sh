@@ -7,8 +7,8 @@ usage() {
 usage: bench/gpu/check.sh [--out DIR] [--headers DIR] [--arch NUMBER] [--quick]
 
 For a machine with an NVIDIA GPU and the CUDA toolkit; needs no network. Builds every CUDA test, example and benchmark with nvcc,
-runs the tests (a test that finds no GPU fails), looks at a few of them with compute-sanitizer, then times the library, and
-PyTorch beside it where python3 has it.
+runs the tests (a test that finds no GPU fails), times the library, and PyTorch beside it where python3 has it, and looks at a
+few tests with compute-sanitizer.
   --out DIR      for logs, gpu.json, torch.json and the table gpu.md (default out/gpu)
   --headers DIR  where doctest/doctest.h lies, if the compiler does not find it
   --arch NUMBER  compute capability to compile for, such as 90 (default: that of the first GPU)
