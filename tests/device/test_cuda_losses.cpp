@@ -27,7 +27,8 @@ enum class way { fast, standard, precise, groups };
 
 std::vector<way> ways() {
     std::vector<way> out{way::fast, way::standard, way::precise};
-    if (test::has_body<detail::cuda::tiled_sums<detail::cuda::plain_query_weights<false>, 128>>()) {
+    using namespace detail::cuda;
+    if (test::has_body<side_by_side<tiled_sums<plain_query_weights<false>, 128>>>()) {
         out.push_back(way::groups);
     }
     return out;
@@ -57,56 +58,56 @@ std::vector<double> in_double(const std::vector<float>& from) {
     return {from.begin(), from.end()};
 }
 
+contrast_problem<double> in_double(const contrast_problem<float>& in) {
+    return {.query = in_double(in.query),
+            .columns = in_double(in.columns),
+            .positive = in_double(in.positive),
+            .column_id = in.column_id,
+            .column_count = in.column_count,
+            .own = in.own,
+            .self = in.self,
+            .row_group = in.row_group,
+            .pool_group = in.pool_group,
+            .temperature = in_double(in.temperature),
+            .log_weight = in_double(in.log_weight),
+            .row_scale = in_double(in.row_scale),
+            .accumulate = in.accumulate};
+}
 contrast_results<double> exact(const contrast_problem<float>& in) {
     reference_backend<double> reference;
-    return run_contrast(reference, {.query = in_double(in.query),
-                                    .columns = in_double(in.columns),
-                                    .positive = in_double(in.positive),
-                                    .column_id = in.column_id,
-                                    .column_count = in.column_count,
-                                    .own = in.own,
-                                    .self = in.self,
-                                    .row_group = in.row_group,
-                                    .pool_group = in.pool_group,
-                                    .temperature = in_double(in.temperature),
-                                    .log_weight = in_double(in.log_weight),
-                                    .row_scale = in_double(in.row_scale),
-                                    .accumulate = in.accumulate});
+    return run_contrast(reference, in_double(in));
 }
 
-template <class Method>
 class backend_by : public device_backend {
 public:
-    using device_backend::device_backend;
+    explicit backend_by(way how) : device_backend(test::device_options{.losses = precision_of(how)}), how_(how) {}
+
     void softmax_contrast(std::span<const contrast<float, device>> problems) {
-        for (const auto& problem : problems) {
-            detail::cuda::fused_contrast<Method>(run(), scratch(), problem);
+        using namespace detail::cuda;
+        if (problems.front().query.cols() > most_fused_cols) {
+            device_backend::softmax_contrast(problems);
+        } else if (how_ == way::fast) {
+            fused_contrast<by_warps<half_form>>(run(), scratch(), problems);
+        } else if (how_ == way::standard) {
+            fused_contrast<by_warps<tf32_form<1>>>(run(), scratch(), problems);
+        } else if (how_ == way::precise) {
+            fused_contrast<by_warps<tf32_form<2>>>(run(), scratch(), problems);
+        } else {
+            contrast_by_groups(run(), scratch(), problems);
         }
     }
+
+private:
+    static loss_precision precision_of(way how) {
+        return how == way::fast      ? loss_precision::fast
+               : how == way::precise ? loss_precision::precise
+                                     : loss_precision::standard;
+    }
+    way how_;
 };
-template <class Method>
-contrast_results<float> run_by(loss_precision losses, const contrast_problem<float>& problem) {
-    const test::device_options options{.losses = losses};
-    if (problem.query.cols() > detail::cuda::most_fused_cols) {
-        device_backend be(options);
-        return run_contrast(be, problem);
-    }
-    backend_by<Method> be(options);
-    return run_contrast(be, problem);
-}
 contrast_results<float> run(way how, const contrast_problem<float>& problem) {
-    using namespace detail::cuda;
-    switch (how) {
-    case way::fast:
-        return run_by<by_warps<half_form>>(loss_precision::fast, problem);
-    case way::standard:
-        return run_by<by_warps<tf32_form<1>>>(loss_precision::standard, problem);
-    case way::precise:
-        return run_by<by_warps<tf32_form<2>>>(loss_precision::precise, problem);
-    case way::groups:
-        return run_by<by_groups>(loss_precision::standard, problem);
-    }
-    return {};
+    backend_by be(how);
+    return run_contrast(be, problem);
 }
 
 /// The kernels for wide rows, whatever the width.
@@ -212,6 +213,44 @@ TEST_CASE("cuda losses: every combination of options, in every precision") {
             INFO("options ", bits, " way ", static_cast<int>(how));
             // A logit of unit rows errs by 2^-10 of 1 / 0.1 at most.
             CHECK(largest_error(run(how, problem), expected) <= (how == way::precise ? 2e-5 : 1e-2));
+        }
+    }
+}
+
+TEST_CASE("cuda losses: several problems share the launches and the gradient of their queries") {
+    TEST_RANDOM(random, 616);
+    const auto one_gradient = [](auto& problems) {
+        for (auto& problem : problems) {
+            problem.grad_query = problems.front().grad_query;
+        }
+    };
+    for (const index_t cols : {20, 100, 200}) {
+        for (unsigned seed = 0; seed < 4; ++seed) {
+            std::vector<contrast_problem<float>> problems;
+            std::vector<contrast_problem<double>> same;
+            for (unsigned m = 0; m < 4; ++m) {
+                auto with = test::combined_options(m == 0 ? 1 : seed * 32 + m * 6, 150, 20 + random.integer(300), cols);
+                with.accumulate = m > 0;
+                problems.push_back(unit_problem(random, with));
+                same.push_back(in_double(problems.back()));
+            }
+            reference_backend<double> reference;
+            auto expected = test::run_contrasts(reference, same, one_gradient);
+            for (const way how : ways()) {
+                for (auto& problem : problems) {
+                    problem.only_sums = seed % 2 == 0 || &problem == &problems[1];
+                }
+                backend_by be(how);
+                const auto actual = test::run_contrasts(be, problems, one_gradient);
+                for (std::size_t m = 0; m < 4; ++m) {
+                    INFO("C ", cols, " seed ", seed, " way ", static_cast<int>(how), " problem ", m);
+                    auto wanted = expected[m];
+                    if (problems[m].only_sums) {
+                        wanted.grad_temperature.clear();
+                    }
+                    CHECK(largest_error(actual[m], wanted) <= (how == way::precise ? 2e-5 : 1e-2));
+                }
+            }
         }
     }
 }

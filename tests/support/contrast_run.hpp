@@ -6,6 +6,8 @@
 #include <support/random.hpp>
 
 #include <cstddef>
+#include <limits>
+#include <list>
 #include <vector>
 
 namespace test {
@@ -30,63 +32,98 @@ struct contrast_results {
     bool operator==(const contrast_results&) const = default;
 };
 
-/// Every output of a problem. With `accumulate` each gradient is added to 0.5.
+/// A problem in the memory of a backend, with every output. With `accumulate` each gradient is added to 0.5.
 template <protonce::backend B, class T = typename B::value_type>
-contrast_results<T> run_contrast(B& be, const contrast_problem<T>& in) {
-    const index_t rows = in.query.rows();
-    const index_t cols = in.query.cols();
-    const auto gradient = [&](index_t count) {
-        matrix<T> start(in.gradients ? count : 0, cols, 2);
+class placed_contrast {
+public:
+    placed_contrast(B& be, const contrast_problem<T>& in)
+        : query_(be, in.query), columns_(be, in.columns), positive_(be, in.positive), temperature_(be, in.temperature),
+          log_weight_(be, in.log_weight), row_scale_(be, in.row_scale), column_id_(be, in.column_id),
+          column_count_(be, in.column_count), own_(be, in.own), self_(be, in.self), row_group_(be, in.row_group),
+          pool_group_(be, in.pool_group), loss_(placed<B, T>::unwritten(be, in.query.rows())),
+          log_sum_(placed<B, T>::unwritten(be, in.query.rows())),
+          top1_(placed<B, T>::unwritten(be, in.only_sums ? 0 : in.query.rows())),
+          grad_query_(gradient(be, in, in.query.rows())), grad_positive_(gradient(be, in, in.positive.rows())),
+          grad_columns_(gradient(be, in, in.same_gradient ? 0 : in.columns.rows())),
+          grad_temperature_(
+              be, std::vector<T>(in.gradients && !in.only_sums ? in.temperature.size() : 0, static_cast<T>(0.5))),
+          accumulate_(in.accumulate), same_gradient_(in.same_gradient) {}
+
+    protonce::contrast<T, typename B::space> problem() {
+        return {.query = query_.rows(),
+                .columns = columns_.rows(),
+                .column_id = column_id_.vector(),
+                .column_count = column_count_.vector(),
+                .positive = positive_.rows(),
+                .own = own_.vector(),
+                .self = self_.vector(),
+                .row_group = row_group_.vector(),
+                .pool_group = pool_group_.vector(),
+                .temperature = temperature_.vector(),
+                .log_weight = log_weight_.vector(),
+                .row_scale = row_scale_.vector(),
+                .accumulate = accumulate_,
+                .loss = loss_.vector(),
+                .log_sum = log_sum_.vector(),
+                .top1 = top1_.vector(),
+                .grad_query = grad_query_.rows(),
+                .grad_positive = grad_positive_.rows(),
+                .grad_columns = same_gradient_ ? grad_query_.rows() : grad_columns_.rows(),
+                .grad_temperature = grad_temperature_.vector()};
+    }
+    contrast_results<T> results() {
+        return {loss_.values(),
+                log_sum_.values(),
+                top1_.values(),
+                grad_query_.row_values(),
+                grad_positive_.row_values(),
+                grad_columns_.row_values(),
+                grad_temperature_.values()};
+    }
+
+private:
+    static placed<B, T> gradient(B& be, const contrast_problem<T>& in, index_t count) {
+        matrix<T> start(in.gradients ? count : 0, in.query.cols(), 2);
         for (index_t i = 0; i < start.rows(); ++i) {
-            for (index_t j = 0; j < cols; ++j) {
+            for (index_t j = 0; j < start.cols(); ++j) {
                 start(i, j) = in.accumulate ? T(0.5) : std::numeric_limits<T>::quiet_NaN();
             }
         }
         return placed<B, T>(be, start);
-    };
-    placed<B, T> query(be, in.query), columns(be, in.columns), positive(be, in.positive),
-        temperature(be, in.temperature), log_weight(be, in.log_weight), row_scale(be, in.row_scale);
-    placed<B, index_t> column_id(be, in.column_id), column_count(be, in.column_count);
-    placed<B, label_t> own(be, in.own), self(be, in.self), row_group(be, in.row_group), pool_group(be, in.pool_group);
-    auto loss = placed<B, T>::unwritten(be, rows);
-    auto log_sum = placed<B, T>::unwritten(be, rows);
-    auto top1 = placed<B, T>::unwritten(be, in.only_sums ? 0 : rows);
-    auto grad_query = gradient(rows);
-    auto grad_positive = gradient(in.positive.rows());
-    auto grad_columns = gradient(in.same_gradient ? 0 : in.columns.rows());
-    placed<B, T> grad_temperature(be,
-                                  std::vector<T>(in.gradients && !in.only_sums ? in.temperature.size() : 0, T(0.5)));
+    }
 
-    const protonce::contrast<T, typename B::space> problem{.query = query.rows(),
-                                                           .columns = columns.rows(),
-                                                           .column_id = column_id.vector(),
-                                                           .column_count = column_count.vector(),
-                                                           .positive = positive.rows(),
-                                                           .own = own.vector(),
-                                                           .self = self.vector(),
-                                                           .row_group = row_group.vector(),
-                                                           .pool_group = pool_group.vector(),
-                                                           .temperature = temperature.vector(),
-                                                           .log_weight = log_weight.vector(),
-                                                           .row_scale = row_scale.vector(),
-                                                           .accumulate = in.accumulate,
-                                                           .loss = loss.vector(),
-                                                           .log_sum = log_sum.vector(),
-                                                           .top1 = top1.vector(),
-                                                           .grad_query = grad_query.rows(),
-                                                           .grad_positive = grad_positive.rows(),
-                                                           .grad_columns = in.same_gradient ? grad_query.rows()
-                                                                                            : grad_columns.rows(),
-                                                           .grad_temperature = grad_temperature.vector()};
+    placed<B, T> query_, columns_, positive_, temperature_, log_weight_, row_scale_;
+    placed<B, index_t> column_id_, column_count_;
+    placed<B, label_t> own_, self_, row_group_, pool_group_;
+    placed<B, T> loss_, log_sum_, top1_, grad_query_, grad_positive_, grad_columns_, grad_temperature_;
+    bool accumulate_;
+    bool same_gradient_;
+};
+
+template <protonce::backend B, class T = typename B::value_type>
+contrast_results<T> run_contrast(B& be, const contrast_problem<T>& in) {
+    placed_contrast<B, T> placed(be, in);
+    const auto problem = placed.problem();
     be.softmax_contrast({&problem, 1});
+    return placed.results();
+}
 
-    return {loss.values(),
-            log_sum.values(),
-            top1.values(),
-            grad_query.row_values(),
-            grad_positive.row_values(),
-            grad_columns.row_values(),
-            grad_temperature.values()};
+/// Several problems in one call. connect(problems) may let some write where others do.
+template <protonce::backend B, class T, class Connect>
+std::vector<contrast_results<T>> run_contrasts(B& be, const std::vector<contrast_problem<T>>& in,
+                                               const Connect& connect) {
+    std::list<placed_contrast<B, T>> placed;
+    std::vector<protonce::contrast<T, typename B::space>> problems;
+    for (const auto& problem : in) {
+        problems.push_back(placed.emplace_back(be, problem).problem());
+    }
+    connect(problems);
+    be.softmax_contrast(problems);
+    std::vector<contrast_results<T>> out;
+    for (auto& problem : placed) {
+        out.push_back(problem.results());
+    }
+    return out;
 }
 
 /// Which parts of a problem random_problem() fills.

@@ -3,6 +3,7 @@
 #include <protonce/backend/cuda/fused_contrast.hpp>
 #include <protonce/backend/cuda/nearest.hpp>
 #include <protonce/backend/cuda/softmax_products.hpp>
+#include <protonce/backend/cuda/together.hpp>
 #include <protonce/backend/elementwise/operations.hpp>
 
 #include <concepts>
@@ -84,22 +85,14 @@ public:
     }
     void softmax_contrast(std::span<const contrast<T, space>> problems) {
         if constexpr (has_tensor_cores) {
-            using detail::cuda::by_warps;
-            const bool has_groups = detail::cuda::by_groups::are_there(this->run());
-            for (const auto& problem : problems) {
-                switch (losses_) {
-                case loss_precision::fast:
-                    has_groups ? contrast_on<detail::cuda::by_groups, 1>(problem)
-                               : contrast_on<by_warps<detail::cuda::half_form>, 1>(problem);
-                    break;
-                case loss_precision::standard:
-                    has_groups ? contrast_on<detail::cuda::by_groups, 1>(problem)
-                               : contrast_on<by_warps<detail::cuda::tf32_form<1>>, 1>(problem);
-                    break;
-                case loss_precision::precise:
-                    contrast_on<by_warps<detail::cuda::tf32_form<2>>, 2>(problem);
-                    break;
+            while (!problems.empty()) {
+                const auto count = detail::cuda::count_together(problems, detail::cuda::most_side_by_side);
+                if (problems.front().query.cols() <= detail::cuda::most_fused_cols) {
+                    contrast_fused(problems.first(count));
+                } else {
+                    contrast_wide(problems.first(count));
                 }
+                problems = problems.subspan(count);
             }
         } else {
             base::softmax_contrast(problems);
@@ -107,15 +100,28 @@ public:
     }
 
 private:
-    /// Rows too wide for the fused kernels: logits of a tile of columns at a time, in memory.
-    template <class Method, int parts>
-    void contrast_on(const contrast<T, space>& problem) {
-        if (problem.query.cols() <= detail::cuda::most_fused_cols) {
-            detail::cuda::fused_contrast<Method>(this->run(), this->scratch(), problem);
+    void contrast_fused(std::span<const contrast<T, space>> problems) {
+        using namespace detail::cuda;
+        if (losses_ == loss_precision::precise) {
+            fused_contrast<by_warps<tf32_form<2>>>(this->run(), this->scratch(), problems);
+        } else if (has_group_kernels(this->run())) {
+            contrast_by_groups(this->run(), this->scratch(), problems);
+        } else if (losses_ == loss_precision::fast) {
+            fused_contrast<by_warps<half_form>>(this->run(), this->scratch(), problems);
         } else {
-            const detail::cuda::tensor_products<parts, Run> products{this->scratch()};
-            detail::elementwise::softmax_contrast(this->run(), this->scratch(), problem, products);
+            fused_contrast<by_warps<tf32_form<1>>>(this->run(), this->scratch(), problems);
         }
+    }
+    /// Rows too wide for the fused kernels: logits of a tile of columns at a time, in memory.
+    void contrast_wide(std::span<const contrast<T, space>> problems) {
+        for (const auto& problem : problems) {
+            losses_ == loss_precision::precise ? contrast_tiled<2>(problem) : contrast_tiled<1>(problem);
+        }
+    }
+    template <int parts>
+    void contrast_tiled(const contrast<T, space>& problem) {
+        const detail::cuda::tensor_products<parts, Run> products{this->scratch()};
+        detail::elementwise::softmax_contrast(this->run(), this->scratch(), problem, products);
     }
     static typename base::row_index& plain(row_index& index) {
         if constexpr (has_tensor_cores) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/backend/cuda/block_sums.hpp>
+#include <protonce/backend/cuda/side_by_side.hpp>
 #include <protonce/backend/cuda/softmax_weights.hpp>
 #include <protonce/backend/elementwise/softmax_forward.hpp>
 #include <protonce/backend/elementwise/table.hpp>
@@ -10,14 +11,15 @@
 
 namespace protonce::inline v0::detail::cuda {
 
-/// What is left of a problem when the slices are known, a block a row: its softmax, loss, rank, the gradients of the query and of a
-/// positive outside the pool. Slices are put together in an order that their number decides.
+/// What is left of a problem when the slices are known, by a block for one row: its softmax, loss, rank, the gradients of the query and
+/// of a positive outside the pool. Slices are put together in an order that their number decides.
 struct finish_row {
     static constexpr int threads = 128;
     using sums = block_sums<threads>;
 
     reader read;
-    elementwise::row_softmax* softmax; // (B,) with the positive's logit and log weight; the rest is written
+    const float* positive;      // (B,) its logit
+    const float* weight_of_row; // (P,) ln w by row of the pool, or null
     index_t slices;
     const elementwise::partial_softmax* part; // (B, slices)
     const double* moment;                     // (B, slices) or null
@@ -27,24 +29,30 @@ struct finish_row {
     float* log_sum;
     float* top1;
     double* of_temperature; // (B,) dL/dt of the temperature that all columns share, or null
+    query_slope* slope;     // (B,) for the gradients of columns, or null
     elementwise::table<float> grad_query;
     elementwise::table<float> grad_positive;
 
     std::size_t shared_bytes() const { return static_cast<std::size_t>(slices) * sizeof(double) + sizeof(of_warps); }
 
-    PROTONCE_DEVICE void operator()() const {
-        const index_t i = block_index();
+    PROTONCE_DEVICE void work(index_t i) const {
         const bool takes_part = read.takes_part(i);
         auto& shared = *reinterpret_cast<of_warps*>(shared_memory());
         auto* weight = reinterpret_cast<double*>(shared_memory() + sizeof(of_warps)); // of a slice
-        elementwise::row_softmax row = softmax[i];
+        elementwise::row_softmax row;
         double moments = 0;
         if (takes_part) { // the whole block
+            row.positive_logit = static_cast<double>(positive[i]);
+            const bool has_weight = !read.positive_is_outside() && weight_of_row != nullptr;
+            row.positive_log_weight = has_weight ? static_cast<double>(weight_of_row[read.own[i]]) : 0.0;
             row = merge(i, row, weight, shared, moments);
         }
         if (thread_index() == 0) {
-            softmax[i] = row;
             elementwise::write_row(i, row, loss, log_sum, top1);
+            if (slope != nullptr) {
+                slope[i] = {static_cast<float>(row.largest), static_cast<float>(row.scale),
+                            static_cast<float>(row.positive_slope()), static_cast<float>(read.row_scale(i))};
+            }
             if (of_temperature != nullptr) {
                 const double slopes = row.positive_slope() * row.positive_logit + moments / row.sum();
                 of_temperature[i] =
@@ -52,7 +60,7 @@ struct finish_row {
             }
         }
         const double scale = takes_part ? read.row_scale(i) : 0.0;
-        const double slope =
+        const double of_positive =
             takes_part ? scale * row.positive_slope() / static_cast<double>(read.positive_temperature(i)) : 0.0;
         for (index_t c = thread_index(); c < read.query.cols; c += threads) {
             if (grad_query.rows > 0) {
@@ -62,13 +70,13 @@ struct finish_row {
                     for (index_t k = 0; k < slices; ++k) {
                         others += weight[k] * static_cast<double>(sum[(k * read.query.rows + i) * read.query.cols + c]);
                     }
-                    all += slope * static_cast<double>(read.positive_row(i)[c]) + scale * others / row.sum();
+                    all += of_positive * static_cast<double>(read.positive_row(i)[c]) + scale * others / row.sum();
                 }
                 grad_query(i, c) = static_cast<float>(all);
             }
             if (grad_positive.rows > 0) {
                 const double old = accumulate ? static_cast<double>(grad_positive(i, c)) : 0.0;
-                grad_positive(i, c) = static_cast<float>(old + slope * static_cast<double>(read.query(i, c)));
+                grad_positive(i, c) = static_cast<float>(old + of_positive * static_cast<double>(read.query(i, c)));
             }
         }
     }
@@ -109,6 +117,20 @@ private:
         equal = sums::sum(equal, shared.equal) + 1;
         row.template finish<float>(above, equal);
         return row;
+    }
+};
+
+/// A block a row, which finishes one problem after the other: they may add to one gradient. All threads meet before one of them writes
+/// shared memory that was read for the last problem.
+struct finish_rows {
+    static constexpr int threads = finish_row::threads;
+    finish_row problem[most_side_by_side];
+    int count;
+
+    PROTONCE_DEVICE void operator()() const {
+        for (int p = 0; p < count; ++p) {
+            problem[p].work(block_index());
+        }
     }
 };
 

@@ -18,7 +18,7 @@ struct cut_shape {
 };
 
 /// How the product is cut: rows of the left by blocks, columns of the sum by slabs, the right by slices of so many tiles. The same for
-/// the same sizes on every device, and with it the bits of the sums.
+/// the same sizes on every device, and with it the bits of the sums. Products of one launch share the blocks.
 struct fused_cut {
     static constexpr index_t slab_cols = 128;
 
@@ -27,12 +27,11 @@ struct fused_cut {
     index_t slice_tiles;
     index_t slices;
 
-    fused_cut(const cut_shape& shape, index_t left, index_t right, index_t cols, bool has_sums, bool has_slices)
+    fused_cut(const cut_shape& shape, index_t left, index_t right, index_t cols, bool has_sums, index_t wanted_blocks)
         : row_blocks(ceil_div(left, shape.block_rows)), slabs(has_sums ? ceil_div(cols, slab_cols) : 1) {
         const index_t tiles = ceil_div(right, shape.tile_rows);
-        const index_t fitting = shape.wanted_blocks / (std::max)(row_blocks * slabs, index_t{1});
-        const index_t most = has_slices ? (std::max)(fitting, index_t{1}) : 1;
-        slice_tiles = (std::max)(ceil_div(tiles, most), shape.least_tiles);
+        const index_t fitting = wanted_blocks / (std::max)(row_blocks * slabs, index_t{1});
+        slice_tiles = (std::max)(ceil_div(tiles, (std::max)(fitting, index_t{1})), shape.least_tiles);
         slices = ceil_div(tiles, slice_tiles);
     }
 
@@ -104,12 +103,14 @@ struct fused_sums {
         return static_cast<std::size_t>(words) * sizeof(std::uint32_t);
     }
 
-    PROTONCE_DEVICE void operator()() const {
+    index_t blocks() const { return cut.blocks(); }
+
+    PROTONCE_DEVICE void work(int block) const {
         const int row_blocks = static_cast<int>(cut.row_blocks);
         const int slabs = static_cast<int>(cut.slabs);
-        const index_t first_row = index_t{block_index() % row_blocks} * block_rows;
-        const int first_col = block_index() / row_blocks % slabs * slab_cols;
-        const int slice = block_index() / row_blocks / slabs;
+        const index_t first_row = index_t{block % row_blocks} * block_rows;
+        const int first_col = block / row_blocks % slabs * slab_cols;
+        const int slice = block / row_blocks / slabs;
         const int tiles = static_cast<int>(ceil_div(right.count, tile_rows));
         const int slice_tiles = static_cast<int>(cut.slice_tiles);
         const int begin = slice * slice_tiles;

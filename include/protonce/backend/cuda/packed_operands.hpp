@@ -31,17 +31,45 @@ struct packed_operands {
     column_info* info = nullptr;
 };
 
-/// Packs two rows a warp. row(i): pointer to the row's values, null for zeros; info(i): of a row that is not scaled.
-template <class Form, class Row, class Info>
-struct pack_kernel {
+/// Packs two rows a warp.
+template <class Form>
+struct pack_operands {
+    using operands = packed_operands;
     static constexpr int threads = 128;
     static constexpr int block_rows = 2 * threads / 32;
     static_assert(16 % block_rows == 0);
-    packed_operands to;
-    index_t cols;
-    Row row;
-    Info info;
 
+    /// In memory of the scope.
+    template <class Scope>
+    static operands take(Scope& scope, index_t count, index_t cols) {
+        const index_t padded = ceil_div(count, 16) * 16;
+        operands to{.count = count, .cols = ceil_div(cols, 16) * 16};
+        to.rows = scope.template matrix<std::uint32_t>(padded, Form::words(to.cols)).data();
+        to.pairs = scope.template matrix<std::uint32_t>(Form::has_pairs ? padded / 2 : 0, to.cols).data();
+        to.scale = scope.template vector<float>(padded).data();
+        to.info = scope.template vector<column_info>(padded).data();
+        return to;
+    }
+    PROTONCE_HOST_DEVICE static index_t blocks(const operands& to) { // the padding too
+        return ceil_div(to.count, 16) * 16 / block_rows;
+    }
+
+    /// row(i): pointer to the row's `cols` values, null for zeros; info(i): of a row that is not scaled.
+    template <class Row, class Info>
+    PROTONCE_DEVICE static void work(const operands& to, index_t cols, index_t block, const Row& row,
+                                     const Info& info) {
+        const int lane = thread_index() % 32;
+        const index_t even = block * block_rows + thread_index() / 32 * 2;
+        const scaled_row first = pack(to, cols, even, lane, row, info);
+        const scaled_row second = pack(to, cols, even + 1, lane, row, info);
+        if constexpr (Form::has_pairs) {
+            for (index_t c = lane; c < to.cols; c += 32) {
+                to.pairs[even / 2 * to.cols + c] = Form::pair(first, second, c);
+            }
+        }
+    }
+
+private:
     /// A value of the row, divided by its scale.
     struct scaled_row {
         const float* values;
@@ -52,22 +80,9 @@ struct pack_kernel {
         }
     };
 
-    PROTONCE_HOST_DEVICE index_t blocks() const { return ceil_div(to.count, 16) * 16 / block_rows; } // the padding too
-
-    PROTONCE_DEVICE void work(index_t block) const {
-        const int lane = thread_index() % 32;
-        const index_t even = block * block_rows + thread_index() / 32 * 2;
-        const scaled_row first = take(even, lane);
-        const scaled_row second = take(even + 1, lane);
-        if constexpr (Form::has_pairs) {
-            for (index_t c = lane; c < to.cols; c += 32) {
-                to.pairs[even / 2 * to.cols + c] = Form::pair(first, second, c);
-            }
-        }
-    }
-
-private:
-    PROTONCE_DEVICE scaled_row take(index_t i, int lane) const {
+    template <class Row, class Info>
+    PROTONCE_DEVICE static scaled_row pack(const operands& to, index_t cols, index_t i, int lane, const Row& row,
+                                           const Info& info) {
         const float* values = i < to.count ? row(i) : nullptr;
         float largest = 0;
         for (index_t c = lane; values != nullptr && c < cols; c += 32) {
@@ -93,42 +108,5 @@ private:
         return out;
     }
 };
-
-/// The kernel that packs into memory of the scope.
-template <class Form, class Scope, class Row, class Info>
-pack_kernel<Form, Row, Info> packing_of(Scope& scope, index_t count, index_t cols, const Row& row, const Info& info) {
-    const index_t padded = ceil_div(count, 16) * 16;
-    packed_operands to{.count = count, .cols = ceil_div(cols, 16) * 16};
-    to.rows = scope.template matrix<std::uint32_t>(padded, Form::words(to.cols)).data();
-    to.pairs = scope.template matrix<std::uint32_t>(Form::has_pairs ? padded / 2 : 0, to.cols).data();
-    to.scale = scope.template vector<float>(padded).data();
-    to.info = scope.template vector<column_info>(padded).data();
-    return {to, cols, row, info};
-}
-
-/// Three kernels of packing in one launch.
-template <class First, class Second, class Third>
-struct pack_three {
-    static constexpr int threads = First::threads;
-    First first;
-    Second second;
-    Third third;
-
-    index_t blocks() const { return first.blocks() + second.blocks() + third.blocks(); }
-
-    PROTONCE_DEVICE void operator()() const {
-        const index_t after_first = block_index() - first.blocks();
-        const index_t after_second = after_first - second.blocks();
-        if (after_first < 0) {
-            first.work(block_index());
-        } else if (after_second < 0) {
-            second.work(after_first);
-        } else {
-            third.work(after_second);
-        }
-    }
-};
-template <class First, class Second, class Third>
-pack_three(First, Second, Third) -> pack_three<First, Second, Third>;
 
 } // namespace protonce::inline v0::detail::cuda

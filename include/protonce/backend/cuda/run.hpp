@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/backend/cuda/side_by_side.hpp>
 #include <protonce/backend/cuda/thread.hpp>
 #include <protonce/backend/cuda/transfers.hpp>
 #include <protonce/core/host_device.hpp>
@@ -37,6 +38,8 @@ constexpr int blocks_a_processor = [] {
         return 0;
     }
 }();
+template <class Kernel>
+constexpr int blocks_a_processor<side_by_side<Kernel>> = blocks_a_processor<Kernel>;
 
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::threads, blocks_a_processor<Kernel>)

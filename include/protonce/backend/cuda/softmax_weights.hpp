@@ -44,10 +44,10 @@ struct left_out {
 /// m_i the largest exponent so far, and their sum; the weight is the term over t_j.
 struct query_weights {
     reader read;
-    const elementwise::row_softmax* softmax; // (B,) with the positive's logit
-    const float* scale;                      // (B,) of packed queries
-    bool has_masks;                          // may a column be left out for a row?
-    bool has_ranks;                          // are logits compared with the positive's?
+    const float* positive; // (B,) its logit
+    const float* scale;    // (B,) of packed queries
+    bool has_masks;        // may a column be left out for a row?
+    bool has_ranks;        // are logits compared with the positive's?
     index_t slices;
     elementwise::partial_softmax* part; // (B, slices)
     double* moment;                     // (B, slices) sum of term times logit, or null
@@ -73,7 +73,7 @@ struct query_weights {
             const index_t i = first + r * 8;
             out.takes_part[r] = i < read.query.rows && read.takes_part(i);
             out.scale[r] = out.takes_part[r] ? scale[i] : 0;
-            out.positive[r] = out.takes_part[r] ? static_cast<float>(softmax[i].positive_logit) : 0;
+            out.positive[r] = out.takes_part[r] ? positive[i] : 0;
             out.largest[r] = -std::numeric_limits<float>::infinity();
             out.sum[r] = out.moment[r] = 0;
             out.above[r] = out.equal[r] = 0;

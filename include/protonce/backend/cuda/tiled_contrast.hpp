@@ -58,11 +58,12 @@ struct tiled_positives {
     tiled_operands positive;
     float* logit;
 
+    index_t blocks() const { return query.padded / block_rows; }
     std::size_t shared_bytes() const {
         return 2 * static_cast<std::size_t>(query.tile_bytes()) + sizeof(std::uint64_t);
     }
 
-    PROTONCE_DEVICE void operator()() const {
+    PROTONCE_DEVICE void work(int block) const {
         if constexpr (has_warp_groups) {
             unsigned char* left = shared_memory();
             unsigned char* right = left + query.tile_bytes();
@@ -71,8 +72,8 @@ struct tiled_positives {
                 init_barrier(barrier, 1);
                 publish_barriers();
                 arrive_expecting(barrier, 2 * query.tile_bytes());
-                copy_bulk(left, query.tile(block_index()), query.tile_bytes(), barrier);
-                copy_bulk(right, positive.tile(block_index()), query.tile_bytes(), barrier);
+                copy_bulk(left, query.tile(block), query.tile_bytes(), barrier);
+                copy_bulk(right, positive.tile(block), query.tile_bytes(), barrier);
             }
             sync_block();
             wait_barrier(barrier, 0);
@@ -86,7 +87,7 @@ struct tiled_positives {
             const int first = group * tile_products::group_rows + thread_index() % 128 / 32 * 16 + at.group;
             PROTONCE_UNROLL for (int i = 0; i < 64; ++i) {
                 const int row = first + i / 2 % 2 * 8;
-                const index_t of_query = index_t{block_index()} * block_rows + row;
+                const index_t of_query = index_t{block} * block_rows + row;
                 if (row == i / 4 * 8 + 2 * at.member + i % 2 && of_query < query.count) {
                     logit[of_query] = sum[i] * query.scale[of_query] * positive.info[of_query].factor;
                 }
@@ -120,9 +121,10 @@ struct tiled_sums {
     bool has_sums;
     Weights weights;
 
+    index_t blocks() const { return cut.blocks(); }
     static constexpr std::size_t shared_bytes() { return static_cast<std::size_t>(scratch_begin + scratch_bytes); }
 
-    PROTONCE_DEVICE void operator()() const {
+    PROTONCE_DEVICE void work(int block) const {
         if constexpr (has_warp_groups) {
             if (thread_index() == 0) {
                 init_barrier(left_barrier(), 1);
@@ -135,17 +137,17 @@ struct tiled_sums {
                 }
                 publish_barriers();
             }
-            const part work = mine();
-            const float unit = unit_of<threads>(right.info, index_t{work.begin} * tile_products::rows,
-                                                index_t{work.end} * tile_products::rows,
+            const part mine = part_of(block);
+            const float unit = unit_of<threads>(right.info, index_t{mine.begin} * tile_products::rows,
+                                                index_t{mine.end} * tile_products::rows,
                                                 reinterpret_cast<float*>(turn_of(groups))); // all threads meet there
             if (thread_index() < consumers) {
                 take_registers<240>();
-                consume(work, unit);
+                consume(mine, unit);
             } else {
                 leave_registers<24>();
                 if (thread_index() == consumers) {
-                    produce(work);
+                    produce(mine);
                 }
             }
         }
@@ -183,26 +185,26 @@ private:
         int begin; // tiles
         int end;
     };
-    PROTONCE_DEVICE part mine() const {
+    PROTONCE_DEVICE part part_of(int block) const {
         const int row_blocks = static_cast<int>(cut.row_blocks);
         const int slabs = static_cast<int>(cut.slabs);
         const int slice_tiles = static_cast<int>(cut.slice_tiles);
         const int tiles = static_cast<int>(right.padded / tile_products::rows);
         part out;
-        out.row_block = block_index() % row_blocks;
-        out.slab = block_index() / row_blocks % slabs;
-        out.slice = block_index() / row_blocks / slabs;
+        out.row_block = block % row_blocks;
+        out.slab = block / row_blocks % slabs;
+        out.slice = block / row_blocks / slabs;
         out.begin = out.slice * slice_tiles;
         out.end = out.begin + slice_tiles < tiles ? out.begin + slice_tiles : tiles;
         return out;
     }
 
     /// Fills stages as they become empty.
-    PROTONCE_DEVICE void produce(const part& work) const {
+    PROTONCE_DEVICE void produce(const part& mine) const {
         arrive_expecting(left_barrier(), tile_bytes);
-        copy_bulk(shared_memory(), left.tile(work.row_block), tile_bytes, left_barrier());
+        copy_bulk(shared_memory(), left.tile(mine.row_block), tile_bytes, left_barrier());
         ring_place<stages> at;
-        for (int tile = work.begin; tile < work.end; ++tile) {
+        for (int tile = mine.begin; tile < mine.end; ++tile) {
             wait_barrier(empty(at.stage), at.parity ^ 1); // lets the first round pass
             arrive_expecting(full(at.stage), tile_bytes + info_bytes);
             copy_bulk(tile_memory(at.stage), right.tile(tile), tile_bytes, full(at.stage));
@@ -214,12 +216,12 @@ private:
 
     /// Groups take turns to begin products: so one looks at its logits while those of the other are under way. Sums of a
     /// tile are begun behind the logits of the next one, which are needed first.
-    PROTONCE_DEVICE void consume(const part& work, float unit) const {
+    PROTONCE_DEVICE void consume(const part& mine, float unit) const {
         const int group = thread_index() / 128;
         const auto lane = lane_place::here();
         const unsigned char* left_memory =
             shared_memory() + group * (tile_products::group_rows / 8) * tile_products::next_row_core;
-        auto rows = weights.begin(index_t{work.row_block} * block_rows + group * tile_products::group_rows +
+        auto rows = weights.begin(index_t{mine.row_block} * block_rows + group * tile_products::group_rows +
                                   thread_index() % 128 / 32 * 16 + lane.group);
         float sum[64];
         PROTONCE_UNROLL for (int i = 0; i < 64; ++i) {
@@ -230,7 +232,7 @@ private:
         int before = 0;       // its stage
         int turn = group ^ 1; // the first one passes
         wait_barrier(left_barrier(), 0);
-        for (int tile = work.begin; tile < work.end; ++tile) {
+        for (int tile = mine.begin; tile < mine.end; ++tile) {
             const unsigned char* memory = tile_memory(at.stage);
             float product[16][4];
             auto& flat = reinterpret_cast<float(&)[64]>(product);
@@ -238,7 +240,7 @@ private:
             wait_barrier(turn_of(group), turn);
             turn ^= 1;
             tile_products::begin_logits<cols>(flat, left_memory, memory);
-            tile_products::begin_sums(sum, weight, tile_memory(before) + work.slab * slab_bytes); // of nothing at first
+            tile_products::begin_sums(sum, weight, tile_memory(before) + mine.slab * slab_bytes); // of nothing at first
             hand_over(group);
             wait_products<1>();
             pin_sums(flat);
@@ -249,7 +251,7 @@ private:
                 unit, rescale);
             wait_products<0>();
             pin_sums(sum);
-            if (tile > work.begin) {
+            if (tile > mine.begin) {
                 release(before);
             }
             multiply(sum, rescale);
@@ -262,14 +264,14 @@ private:
             before = at.stage;
             at.advance();
         }
-        tile_products::begin_sums(sum, weight, tile_memory(before) + work.slab * slab_bytes);
+        tile_products::begin_sums(sum, weight, tile_memory(before) + mine.slab * slab_bytes);
         wait_products<0>();
         pin_sums(sum);
-        if (work.slab == 0) {
-            weights.finish(rows, work.slice);
+        if (mine.slab == 0) {
+            weights.finish(rows, mine.slice);
         }
         if (has_sums) {
-            store(sum, rows, work, 1 / unit, lane);
+            store(sum, rows, mine, 1 / unit, lane);
         }
     }
     PROTONCE_DEVICE void hand_over(int group) const {
@@ -291,11 +293,11 @@ private:
             sum[i] *= rescale[i / 2 % 2];
         }
     }
-    PROTONCE_DEVICE void store(const float (&sum)[64], const typename Weights::rows& rows, const part& work,
+    PROTONCE_DEVICE void store(const float (&sum)[64], const typename Weights::rows& rows, const part& mine,
                                float scale, const lane_place& lane) const {
-        const int first = work.slab * tile_products::slab_cols + 2 * lane.member;
+        const int first = mine.slab * tile_products::slab_cols + 2 * lane.member;
         PROTONCE_UNROLL for (int i = 0; i < 64; ++i) {
-            weights.store(rows, i / 2 % 2, work.slice, first + i / 4 * 8 + i % 2, sum[i] * scale);
+            weights.store(rows, i / 2 % 2, mine.slice, first + i / 4 * 8 + i % 2, sum[i] * scale);
         }
     }
 };

@@ -27,22 +27,34 @@ struct tiled_operands {
 /// Rows up to so many columns.
 constexpr index_t most_tiled_cols = 256;
 
-/// Packs a row by 16 lanes, which keep it in registers. row(i), info(i): as for pack_kernel.
-template <class Row, class Info>
+/// Packs a row by 16 lanes, which keep it in registers.
 struct pack_tiles {
+    using operands = tiled_operands;
     static constexpr int threads = 128;
     static constexpr int lanes = 16;
     static constexpr int block_rows = threads / lanes;
     static constexpr int piece = 8; // columns
     static constexpr int most_pieces = static_cast<int>(most_tiled_cols) / lanes / piece;
-    tiled_operands to;
-    index_t cols;
-    Row row;
-    Info info;
 
-    PROTONCE_HOST_DEVICE index_t blocks() const { return to.padded / block_rows; }
+    /// In memory of the scope.
+    template <class Scope>
+    static operands take(Scope& scope, index_t count, index_t cols) {
+        operands to{.count = count,
+                    .padded = ceil_div(count, half_tiles::rows) * half_tiles::rows,
+                    .cols = cols <= 64    ? 64
+                            : cols <= 128 ? 128
+                                          : most_tiled_cols};
+        to.halves = scope.template matrix<std::uint16_t>(to.padded, to.cols).data();
+        to.scale = scope.template vector<float>(to.padded).data();
+        to.info = scope.template vector<column_info>(to.padded).data();
+        return to;
+    }
+    PROTONCE_HOST_DEVICE static index_t blocks(const operands& to) { return to.padded / block_rows; }
 
-    PROTONCE_DEVICE void work(index_t block) const {
+    /// row(i), info(i): as for pack_operands.
+    template <class Row, class Info>
+    PROTONCE_DEVICE static void work(const operands& to, index_t cols, index_t block, const Row& row,
+                                     const Info& info) {
         const int lane = thread_index() % lanes;
         const index_t i = block * block_rows + thread_index() / lanes;
         const float* values = i < to.count ? row(i) : nullptr;
@@ -50,7 +62,7 @@ struct pack_tiles {
         float mine[most_pieces][piece];
         float largest = 0;
         PROTONCE_UNROLL for (int p = 0; p < most_pieces; ++p) {
-            load(values, (p * lanes + lane) * piece, is_aligned, mine[p]);
+            load(values, cols, (p * lanes + lane) * piece, is_aligned, mine[p]);
             PROTONCE_UNROLL for (int e = 0; e < piece; ++e) {
                 const float size = std::abs(mine[p][e]);
                 largest = size > largest ? size : largest; // NaN does not count
@@ -86,7 +98,8 @@ private:
     struct alignas(16) four {
         V at[4];
     };
-    PROTONCE_DEVICE void load(const float* values, index_t first, bool is_aligned, float (&to_values)[piece]) const {
+    PROTONCE_DEVICE static void load(const float* values, index_t cols, index_t first, bool is_aligned,
+                                     float (&to_values)[piece]) {
         if (values != nullptr && is_aligned && first + piece <= cols) {
             PROTONCE_UNROLL for (int h = 0; h < piece / 4; ++h) {
                 const auto from = *reinterpret_cast<const four<float>*>(values + first + h * 4);
@@ -101,19 +114,5 @@ private:
         }
     }
 };
-
-/// The kernel that packs into memory of the scope.
-template <class Scope, class Row, class Info>
-pack_tiles<Row, Info> tiling_of(Scope& scope, index_t count, index_t cols, const Row& row, const Info& info) {
-    tiled_operands to{.count = count,
-                      .padded = ceil_div(count, half_tiles::rows) * half_tiles::rows,
-                      .cols = cols <= 64    ? 64
-                              : cols <= 128 ? 128
-                                            : most_tiled_cols};
-    to.halves = scope.template matrix<std::uint16_t>(to.padded, to.cols).data();
-    to.scale = scope.template vector<float>(to.padded).data();
-    to.info = scope.template vector<column_info>(to.padded).data();
-    return {to, cols, row, info};
-}
 
 } // namespace protonce::inline v0::detail::cuda

@@ -10,9 +10,6 @@ namespace protonce::inline v0::detail::elementwise {
 template <class Run, class T, class Products>
 void softmax_contrast(Run& run, scratch_of<Run>& scratch, const contrast<T, typename Run::space>& problem,
                       const Products& products) {
-    if (problem.query.rows() == 0) {
-        return;
-    }
     scope_of<Run> scope(scratch);
     const softmax_state<T> state(scope, problem);
     const index_t columns = state.read.most_used;

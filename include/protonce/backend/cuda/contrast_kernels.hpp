@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/backend/cuda/packed_operands.hpp>
+#include <protonce/backend/cuda/softmax_weights.hpp>
+#include <protonce/backend/cuda/tiled_contrast.hpp>
+
+#include <cstddef>
+
+namespace protonce::inline v0::detail::cuda {
+
+/// Up to so many columns of features a block of these kernels holds whole rows.
+constexpr index_t most_fused_cols = 256;
+static_assert(most_fused_cols <= most_tiled_cols);
+
+/// logit_i = query_i . positive_i / t, by the chain that columns go through: a duplicate of the positive has the same bits.
+template <class Form>
+struct positive_logits {
+    static constexpr int threads = 128;
+    static constexpr int block_rows = 64;
+    packed_operands query;
+    packed_operands positive;
+    float* logit;
+
+    index_t blocks() const { return ceil_div(query.count, block_rows); }
+    static constexpr std::size_t shared_bytes() { return 0; }
+
+    PROTONCE_DEVICE void work(int block) const {
+        const index_t first = index_t{block} * block_rows + thread_index() / 32 * 16;
+        if (first >= query.count) {
+            return; // the whole warp
+        }
+        const auto at = lane_place::here();
+        const int words = Form::words(query.cols);
+        float product[2][4] = {};
+        multiply_rows<Form>(product, query.rows + first * words, words, positive.rows + first * words, words, words,
+                            at);
+        PROTONCE_UNROLL for (int n = 0; n < 2; ++n) {
+            PROTONCE_UNROLL for (int e = 0; e < 4; ++e) {
+                const int row = at.group + e / 2 * 8;
+                const index_t i = first + row;
+                if (row == n * 8 + 2 * at.member + e % 2 && i < query.count) {
+                    logit[i] = product[n][e] * query.scale[i] * positive.info[i].factor;
+                }
+            }
+        }
+    }
+};
+
+/// The kernels of a problem by the instructions of a warp (`mma.sync`).
+template <class Form>
+struct by_warps {
+    using packing = pack_operands<Form>;
+    using positives = positive_logits<Form>;
+    template <class Weights>
+    using sums = fused_sums<Form, Weights>;
+    static constexpr cut_shape shape = fused_shape;
+};
+
+/// By those of a group of warps (`wgmma`), in half precision, for packed rows of so many columns.
+template <int cols>
+struct by_groups {
+    using packing = pack_tiles;
+    using positives = tiled_positives<cols>;
+    template <class Weights>
+    using sums = tiled_sums<Weights, cols>;
+    static constexpr cut_shape shape = tiled_shape;
+};
+
+/// Packs the rows of a problem as its products want them.
+template <class Packing>
+struct pack_problem {
+    static constexpr int threads = Packing::threads;
+    using operands = typename Packing::operands;
+    reader read;
+    operands query, columns, positive;
+    float* weight_of_row; // (P,) ln w by row of the pool, of those that are used; or null
+
+    index_t blocks() const { return Packing::blocks(query) + Packing::blocks(columns) + Packing::blocks(positive); }
+    static constexpr std::size_t shared_bytes() { return 0; }
+
+    PROTONCE_DEVICE void work(int block) const {
+        const index_t of_columns = block - Packing::blocks(query);
+        const index_t of_positive = of_columns - Packing::blocks(columns);
+        const index_t cols = read.query.cols;
+        if (of_columns < 0) {
+            Packing::work(
+                query, cols, block,
+                [this](index_t i) -> const float* { // NaN in a row that takes no part stays there
+                    return read.takes_part(i) ? read.query.row(i) : nullptr;
+                },
+                [this](index_t i) {
+                    return column_info{static_cast<float>(read.row_scale(i)), 0, -1, -1};
+                });
+        } else if (of_positive < 0) {
+            Packing::work(
+                columns, cols, of_columns,
+                [this](index_t j) -> const float* {
+                    return j < read.num_used() ? read.columns.row(read.pool_row(j)) : nullptr;
+                },
+                [this](index_t j) { return info_of_column(j); });
+        } else {
+            Packing::work(
+                positive, cols, of_positive,
+                [this](index_t i) -> const float* { return read.takes_part(i) ? read.positive_row(i) : nullptr; },
+                [this](index_t i) {
+                    return column_info{read.takes_part(i) ? 1 / read.positive_temperature(i) : 0.0F, 0, -1, -1};
+                });
+        }
+    }
+
+private:
+    PROTONCE_DEVICE column_info info_of_column(index_t j) const {
+        if (j >= read.num_used()) {
+            return column_info::none();
+        }
+        const index_t p = read.pool_row(j);
+        const float log_weight = read.log_weight(j);
+        if (weight_of_row != nullptr) {
+            weight_of_row[p] = log_weight;
+        }
+        return {1 / read.temperature(p), log_weight, static_cast<label_t>(p),
+                read.pool_group != nullptr ? read.pool_group[p] : label_t{-1}};
+    }
+};
+
+} // namespace protonce::inline v0::detail::cuda
