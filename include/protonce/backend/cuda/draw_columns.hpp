@@ -15,13 +15,11 @@
 
 namespace protonce::inline v0::detail::cuda {
 
-/// Some requests of draw_columns() side by side. A block serves one of them: it finds the distinct ids of the batch in shared
-/// memory, each block of a request for itself, which takes less time than to wait for a block that does it for all, and
-/// writes the negatives of a range of ranks. The first block of a request writes the batch's part too.
+/// Some requests of draw_columns() side by side. A block serves one of them: it finds the distinct ids of the batch in shared memory,
+/// every block of a request the same ones, so that none waits for another, and writes the negatives of a range of ranks. The first
+/// block of a request writes the batch's part too. Results are those of elementwise::draw_columns() to the bit.
 ///
-/// Results are those of elementwise::draw_columns() to the bit.
-///
-/// reads B labels a block, writes the columns; waits for barriers more than for anything else
+/// reads B labels a block, writes J ids and, if wanted, as many values; bound by the latency of the sort
 template <class T>
 struct side_by_side_draws {
     static constexpr int threads = 256;
