@@ -154,13 +154,15 @@ void draw_columns(benchmark::State& state) {
     }
     std::vector<index_t> id(count(std::min(K, B + R)));
     index_t columns = 0, batch = 0;
-    std::uint64_t step = 0;
+    protonce::column_request<float, protonce::host> request{
+        .own = protonce::view_vector(std::as_const(own)),
+        .num_columns = K,
+        .num_negatives = R,
+        .key = {.seed = 7, .purpose = protonce::draw_purpose::negative_prototypes},
+        .out = {.column_id = protonce::view_vector(id), .column_count = {&columns, 1}, .batch_count = {&batch, 1}}};
     for (auto _ : state) {
-        be.draw_columns(
-            protonce::view_vector(std::as_const(own)), K, R,
-            {.seed = 7, .step = ++step, .purpose = protonce::draw_purpose::negative_prototypes},
-            {},
-            {.column_id = protonce::view_vector(id), .column_count = {&columns, 1}, .batch_count = {&batch, 1}});
+        ++request.key.step;
+        be.draw_columns({&request, 1});
         benchmark::DoNotOptimize(id.data());
     }
     report(state, static_cast<double>(R), 0, 0);

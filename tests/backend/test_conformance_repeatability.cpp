@@ -105,6 +105,11 @@ TEST_CASE_TEMPLATE("conformance: with arguments in place the resource is not ask
                                                  .loss = loss.vector(),
                                                  .grad_query = grad_query.rows(),
                                                  .grad_columns = grad_columns.rows()};
+    const column_request<T, typename B::space> request{
+        .own = assignment.vector().slice(0, 9),
+        .num_columns = in.clusters,
+        .num_negatives = 10,
+        .out = {id.vector(), {}, one.vector().slice(0, 1), one.vector().slice(1, 1)}};
     const std::vector<std::function<void()>> operations{
         [&] { be.first_nonfinite_row(x.rows()); },
         [&] { be.segment_sum(x.rows(), weight.vector(), assignment.vector(), sum.rows(), count.vector()); },
@@ -116,8 +121,7 @@ TEST_CASE_TEMPLATE("conformance: with arguments in place the resource is not ask
         },
         [&] { be.top_rows(centroids.rows(), x.rows(), top.rows(), similarity.rows()); },
         [&] {
-            be.draw_columns(assignment.vector().slice(0, 9), in.clusters, 10, {.seed = 4}, {},
-                            {id.vector(), {}, one.vector().slice(0, 1), one.vector().slice(1, 1)});
+            be.draw_columns({&request, 1});
         },
         [&] {
             be.softmax_contrast({&problem, 1});

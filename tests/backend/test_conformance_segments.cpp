@@ -58,29 +58,6 @@ std::vector<index_t> run_draw(B& be, const std::vector<double>& values,
     return rows.values();
 }
 
-template <class T>
-struct drawn_columns {
-    std::vector<index_t> id, count, batch_count;
-    std::vector<T> log_count;
-};
-
-template <class B>
-drawn_columns<typename B::value_type> run_columns(B& be, const std::vector<label_t>& own, index_t columns,
-                                                  index_t negatives, rng_key key, bool step_in_memory = false) {
-    using T = typename B::value_type;
-    const auto room = std::min(columns, static_cast<index_t>(own.size()) + negatives);
-    placed<B, label_t> labels(be, own);
-    placed<B, index_t> step(be, step_in_memory ? std::vector{static_cast<index_t>(key.step)} : std::vector<index_t>{});
-    key.step = step_in_memory ? 12345 : key.step;
-    auto id = placed<B, index_t>::unwritten(be, room);
-    auto log_count = placed<B, T>::unwritten(be, room);
-    auto count = placed<B, index_t>::unwritten(be, 1);
-    auto batch_count = placed<B, index_t>::unwritten(be, 1);
-    be.draw_columns(labels.vector(), columns, negatives, key, step.vector(),
-                    {id.vector(), log_count.vector(), count.vector(), batch_count.vector()});
-    return {id.values(), count.values(), batch_count.values(), log_count.values()};
-}
-
 } // namespace
 
 TEST_CASE_TEMPLATE("conformance: sums by cluster equal reference", B, CONFORMING_BACKENDS) {
@@ -222,36 +199,4 @@ TEST_CASE_TEMPLATE("conformance: draw_weighted gives -1 without a positive, fini
     CHECK(run_draw(be, {1, 2, 3}, {0, 0, 0}, uniform) == std::vector<index_t>{-1, -1});
     CHECK(run_draw(be, {1, nan, 3}, {}, uniform) == std::vector<index_t>{-1, -1});
     CHECK(run_draw(be, {1, inf, 3}, {}, uniform) == std::vector<index_t>{-1, -1});
-}
-
-TEST_CASE_TEMPLATE("conformance: draw_columns writes reference's columns", B, CONFORMING_BACKENDS) {
-    TEST_RANDOM(random, 206);
-    for (const index_t batch : {1, 2, 31, 257}) {
-        for (const index_t columns : {1, 2, 15, 17, 100, 5000}) {
-            for (const index_t negatives : {0, 1, 16, 4096}) {
-                INFO("B = ", batch, " P = ", columns, " R_p = ", negatives);
-                const auto own = labels_with_noise(random, batch, columns);
-                const rng_key key{.seed = 9,
-                                  .step = static_cast<std::uint64_t>(batch),
-                                  .level = 1,
-                                  .purpose = draw_purpose::negative_prototypes};
-                B be = test::make<B>({});
-                test::reference_of<B> reference;
-
-                const auto actual = run_columns(be, own, columns, negatives, key);
-                const auto in_memory = run_columns(be, own, columns, negatives, key, true);
-                const auto expected = run_columns(reference, own, columns, negatives, key);
-
-                CHECK(in_memory.id == actual.id);
-                CHECK(run_columns(reference, own, columns, negatives, key, true).id == expected.id);
-
-                CHECK(actual.id == expected.id);
-                CHECK(actual.count == expected.count);
-                CHECK(actual.batch_count == expected.batch_count);
-                if (!expected.log_count.empty()) {
-                    CHECK(test::relative_excess(actual.log_count, expected.log_count, 2) <= 0);
-                }
-            }
-        }
-    }
 }

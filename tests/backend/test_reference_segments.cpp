@@ -27,8 +27,13 @@ drawn_columns<T> draw(std::vector<label_t> own, index_t num_columns, index_t num
     const auto room = static_cast<std::size_t>(num_columns + 2);
     std::vector<index_t> id(room, -7), count(1, -7), batch_count(1, -7);
     std::vector<T> log_count(room, T{-7});
-    be.draw_columns(view_vector(own), num_columns, num_negatives, key, {},
-                    {view_vector(id), view_vector(log_count), view_vector(count), view_vector(batch_count)});
+    const column_request<T, host> request{
+        .own = view_vector(own),
+        .num_columns = num_columns,
+        .num_negatives = num_negatives,
+        .key = key,
+        .out = {view_vector(id), view_vector(log_count), view_vector(count), view_vector(batch_count)}};
+    be.draw_columns({&request, 1});
     // Nothing is written past the columns drawn.
     for (auto i = static_cast<std::size_t>(count[0]); i < room; ++i) {
         CHECK(id[i] == -7);
@@ -205,9 +210,14 @@ TEST_CASE("reference: draw_columns works without the logarithms") {
     const std::vector<label_t> own{1, 1};
     std::vector<index_t> id(3), count(1), batch_count(1);
 
-    be.draw_columns(
-        view_vector(own), 3, 2, {.seed = 4}, {},
-        {.column_id = view_vector(id), .column_count = view_vector(count), .batch_count = view_vector(batch_count)});
+    const column_request<float, host> request{.own = view_vector(own),
+                                              .num_columns = 3,
+                                              .num_negatives = 2,
+                                              .key = {.seed = 4},
+                                              .out = {.column_id = view_vector(id),
+                                                      .column_count = view_vector(count),
+                                                      .batch_count = view_vector(batch_count)}};
+    be.draw_columns({&request, 1});
 
     CHECK(count[0] == 3);
     CHECK(batch_count[0] == 1);

@@ -169,8 +169,11 @@ TEST_CASE_TEMPLATE("device: any negative label means none; an empty view is not 
     auto id = placed<B, index_t>::unwritten(be, 4);
     auto count = placed<B, index_t>::unwritten(be, 1);
     auto batch = placed<B, index_t>::unwritten(be, 1);
-    be.draw_columns(labels.vector(), 4, 0, {}, {},
-                    {.column_id = id.vector(), .column_count = count.vector(), .batch_count = batch.vector()});
+    const column_request<T, typename B::space> request{
+        .own = labels.vector(),
+        .num_columns = 4,
+        .out = {.column_id = id.vector(), .column_count = count.vector(), .batch_count = batch.vector()}};
+    be.draw_columns({&request, 1});
     CHECK(count.values() == std::vector<index_t>{2});
     CHECK(id.values()[0] == 0);
     CHECK(id.values()[1] == 3);

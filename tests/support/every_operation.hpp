@@ -135,8 +135,13 @@ results run_every_operation(B& be, const workload<typename B::value_type>& in) {
     auto log_count = placed<B, T>::unwritten(be, in.clusters);
     auto column_count = placed<B, index_t>::unwritten(be, 1);
     auto batch_count = placed<B, index_t>::unwritten(be, 1);
-    be.draw_columns(assignment.vector().slice(0, 9), in.clusters, 10, {.seed = 4}, {},
-                    {id.vector(), log_count.vector(), column_count.vector(), batch_count.vector()});
+    const protonce::column_request<T, typename B::space> request{
+        .own = assignment.vector().slice(0, 9),
+        .num_columns = in.clusters,
+        .num_negatives = 10,
+        .key = {.seed = 4},
+        .out = {id.vector(), log_count.vector(), column_count.vector(), batch_count.vector()}};
+    be.draw_columns({&request, 1});
     add(id);
     add(log_count);
     add(column_count);

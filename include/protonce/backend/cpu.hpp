@@ -278,9 +278,11 @@ public:
         }
     }
 
-    void draw_columns(vector_view<const label_t> own, index_t pool, index_t num_negatives, rng_key key,
-                      vector_view<const index_t> step, column_draw<T, host> out) {
-        detail::cpu::draw_columns(scratch_, own, pool, num_negatives, detail::at_step(key, detail::data_of(step)), out);
+    void draw_columns(std::span<const column_request<T, host>> requests) {
+        for (const auto& request : requests) {
+            detail::cpu::draw_columns(scratch_, request.own, request.num_columns, request.num_negatives,
+                                      detail::at_step(request.key, detail::data_of(request.step)), request.out);
+        }
     }
 
 private:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/backend/cuda/draw_columns.hpp>
 #include <protonce/backend/cuda/fused_contrast.hpp>
 #include <protonce/backend/cuda/nearest.hpp>
 #include <protonce/backend/cuda/softmax_products.hpp>
@@ -82,6 +83,9 @@ public:
         double* to = sum.data();
         detail::cuda::sum_on_device(this->run(), static_cast<const U*>(values.data()), values.size(),
                                     [=] PROTONCE_ON_DEVICE(double all) { to[0] = all; });
+    }
+    void draw_columns(std::span<const column_request<T, space>> requests) {
+        detail::cuda::draw_columns<T>(this->run(), this->scratch(), requests);
     }
     void softmax_contrast(std::span<const contrast<T, space>> problems) {
         if constexpr (has_tensor_cores) {

@@ -285,10 +285,11 @@ public:
     }
 
     /// The batch's distinct clusters and negatives drawn without replacement from the others.
-    void draw_columns(vector_view<const label_t> own, index_t num_columns, index_t num_negatives, rng_key key,
-                      vector_view<const index_t> step, column_draw<T, host> out) {
-        reference_detail::draw_columns(scratch_, own, num_columns, num_negatives,
-                                       detail::at_step(key, detail::data_of(step)), out);
+    void draw_columns(std::span<const column_request<T, host>> requests) {
+        for (const auto& request : requests) {
+            reference_detail::draw_columns(scratch_, request.own, request.num_columns, request.num_negatives,
+                                           detail::at_step(request.key, detail::data_of(request.step)), request.out);
+        }
     }
 
 private:

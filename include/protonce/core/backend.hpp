@@ -32,6 +32,17 @@ struct column_draw {
     vector_view<index_t, S> batch_count{};  // (1,) how many of them belong to the batch
 };
 
+/// The columns of one batch at one level: what draw_columns() reads, and where it writes them.
+template <class T, memory_space S>
+struct column_request {
+    vector_view<const label_t, S> own{};  // (B,) prototype of each row, in [0, num_columns); negative: none
+    index_t num_columns = 0;              // P, of the pool
+    index_t num_negatives = 0;            // R_p, at most; fewer if the batch leaves fewer
+    rng_key key{};                        // of the draw
+    vector_view<const index_t, S> step{}; // (1,) instead of the key's step, in the backend's memory; or empty
+    column_draw<T, S> out{};              // overwritten; every member is given, but perhaps log_count
+};
+
 namespace detail {
 /// Any function of a number, for has_elements.
 struct any_function {
@@ -136,12 +147,11 @@ concept has_assignment = requires(B& be, seam_matrix<B, const T> x, typename B::
 
 template <class B, class T = typename B::value_type>
 concept has_contrast = requires(B& be, std::span<const contrast<T, typename B::space>> problems,
-                                seam_vector<B, const label_t> own, seam_vector<B, const index_t> step,
-                                column_draw<T, typename B::space> out, rng_key key) {
+                                std::span<const column_request<T, typename B::space>> requests) {
     // As if one after the other: a later problem may add to what an earlier one wrote.
     be.softmax_contrast(problems);
-    // (labels of the batch, P, R_p, key, step (1,) instead of the key's or empty, out)
-    be.draw_columns(own, index_t{}, index_t{}, key, step, out);
+    // Each by itself: what one writes is neither read nor written by another.
+    be.draw_columns(requests);
 };
 
 /// The key of a draw whose step number may lie in the backend's memory; nullptr: it does not.

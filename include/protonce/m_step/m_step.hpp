@@ -182,9 +182,9 @@ m_step_report m_step(B& be, const m_step_inputs<B>& inputs, const m_step_options
                                            options.instance_weight, parts.instance_out);
     const auto participants = scratch.template vector<double>(own.rows());
     if (has_levels) {
-        report.prototypes = detail::proto_nce_problems(be, scratch, own, parts.prototype_in, parts.prototype_options,
-                                                       options.prototype_weight, true, parts.prototype_out,
-                                                       participants, problems.subspan(1));
+        report.prototypes = detail::proto_nce_problems(be, scratch, host_scratch, own, parts.prototype_in,
+                                                       parts.prototype_options, options.prototype_weight, true,
+                                                       parts.prototype_out, participants, problems.subspan(1));
     }
     be.softmax_contrast(std::span<const detail::problem_of<B>>(problems));
 

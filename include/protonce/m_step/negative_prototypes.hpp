@@ -9,6 +9,7 @@
 #include <concepts>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string_view>
 
 namespace protonce::inline v0 {
@@ -120,12 +121,16 @@ negative_prototypes_report draw_negative_prototypes(B& be, vector_of<B, const la
     detail::check_column_draw<B>(function, "", out, capacity, false);
     detail::check_step<B>(function, step);
 
-    be.draw_columns(own, num_prototypes, options.num_negatives,
-                    {.seed = options.seed,
-                     .step = options.step,
-                     .level = options.level,
-                     .purpose = draw_purpose::negative_prototypes},
-                    step, out);
+    const column_request<value_of<B>, typename B::space> request{.own = own,
+                                                                 .num_columns = num_prototypes,
+                                                                 .num_negatives = options.num_negatives,
+                                                                 .key = {.seed = options.seed,
+                                                                         .step = options.step,
+                                                                         .level = options.level,
+                                                                         .purpose = draw_purpose::negative_prototypes},
+                                                                 .step = step,
+                                                                 .out = out};
+    be.draw_columns({&request, 1});
     return detail::read_counts<B>(out.column_count, out.batch_count, options.num_negatives);
 }
 

@@ -38,8 +38,8 @@ proto_nce_report proto_nce(B& be, const proto_nce_inputs<B>& inputs, const proto
 
     const auto participants = scratch.template vector<double>(own.rows());
     const auto problems = detail::take_problems<B>(host_scratch, inputs.levels.size());
-    const auto report = detail::proto_nce_problems(be, scratch, own, inputs, options, 1.0, outputs.accumulate, outputs,
-                                                   participants, problems);
+    const auto report = detail::proto_nce_problems(be, scratch, host_scratch, own, inputs, options, 1.0,
+                                                   outputs.accumulate, outputs, participants, problems);
     be.softmax_contrast(std::span<const detail::problem_of<B>>(problems));
     detail::reduce_proto_nce<B>(be, participants, options.reduction, problems, outputs);
     return report;

@@ -18,15 +18,22 @@ namespace protonce::inline v0::detail {
 
 template <backend B>
 using problem_of = contrast<value_of<B>, typename B::space>;
-
-/// `count` problems, in host memory that nothing but the scope owns.
 template <backend B>
-std::span<problem_of<B>> take_problems(workspace<host>::scope& host_scratch, std::size_t count) {
-    const auto memory = host_scratch.template vector<problem_of<B>>(static_cast<index_t>(count));
+using request_of = column_request<value_of<B>, typename B::space>;
+
+/// `count` default-constructed objects, in host memory that nothing but the scope owns.
+template <class U>
+std::span<U> take_objects(workspace<host>::scope& host_scratch, std::size_t count) {
+    const auto memory = host_scratch.template vector<U>(static_cast<index_t>(count));
     for (std::size_t i = 0; i < count; ++i) {
-        ::new (memory.data() + i) problem_of<B>{};
+        ::new (memory.data() + i) U{};
     }
     return {memory.data(), count};
+}
+
+template <backend B>
+std::span<problem_of<B>> take_problems(workspace<host>::scope& host_scratch, std::size_t count) {
+    return take_objects<problem_of<B>>(host_scratch, count);
 }
 
 /// An element a given negative: behind the batch's own columns, if there is room.
@@ -85,39 +92,55 @@ void append_columns(B& be, vector_of<B, const index_t> given, index_t capacity,
     be.for_each(1, count_columns{batch_count, given.size(), capacity, columns.column_count.data()});
 }
 
-/// The columns of level m, drawn or given, into the caller's views or scratch; every member of the result is there but
-/// perhaps log_count.
+/// What to draw for level m, into the caller's views or scratch: the batch's own columns alone where negatives are given.
 template <backend B>
-column_draw<value_of<B>, typename B::space>
-columns_of_level(B& be, typename workspace<typename B::space>::scope& scratch, std::size_t m,
-                 vector_of<B, const label_t> own, const proto_nce_inputs<B>& in, const proto_nce_options& options,
-                 const proto_nce_outputs<B>& out) {
-    using T = value_of<B>;
+request_of<B> request_of_level(typename workspace<typename B::space>::scope& scratch, std::size_t m,
+                               vector_of<B, const label_t> own, const proto_nce_inputs<B>& in,
+                               const proto_nce_options& options, const proto_nce_outputs<B>& out) {
     const index_t num_prototypes = in.levels[m].prototypes.rows();
     const bool drawn = in.negative_id.empty();
     const index_t asked = drawn ? options.num_negatives : in.negative_id[m].size();
     const index_t capacity = column_capacity(own.size(), num_prototypes, asked);
 
-    auto columns = out.columns.empty() ? column_draw<T, typename B::space>{} : out.columns[m];
+    auto columns = out.columns.empty() ? column_draw<value_of<B>, typename B::space>{} : out.columns[m];
     const bool weighted = options.negatives == negatives::reference_compatible;
-    columns.column_id = given_or_scratch(scratch, columns.column_id, true, capacity);
+    columns.column_id = given_or_scratch(scratch, columns.column_id, true, capacity).slice(0, capacity);
     columns.log_count = given_or_scratch(scratch, columns.log_count, weighted, capacity);
-    columns.column_count = given_or_scratch(scratch, columns.column_count, true, 1);
-    columns.batch_count = given_or_scratch(scratch, columns.batch_count, true, 1);
-    be.draw_columns(own, num_prototypes, drawn ? asked : 0,
-                    {.seed = options.seed,
-                     .step = options.step,
-                     .level = static_cast<std::uint32_t>(m),
-                     .purpose = draw_purpose::negative_prototypes},
-                    in.step, columns);
-    if (!drawn) {
-        append_columns<B>(be, in.negative_id[m], capacity, columns);
-    }
-    columns.column_id = columns.column_id.slice(0, capacity);
     if (!columns.log_count.empty()) {
         columns.log_count = columns.log_count.slice(0, capacity);
     }
-    return columns;
+    columns.column_count = given_or_scratch(scratch, columns.column_count, true, 1);
+    columns.batch_count = given_or_scratch(scratch, columns.batch_count, true, 1);
+    return {.own = own,
+            .num_columns = num_prototypes,
+            .num_negatives = drawn ? asked : 0,
+            .key = {.seed = options.seed,
+                    .step = options.step,
+                    .level = static_cast<std::uint32_t>(m),
+                    .purpose = draw_purpose::negative_prototypes},
+            .step = in.step,
+            .out = columns};
+}
+
+/// The columns of every level, drawn in one call or given: `out` of the result, whose every member is there but perhaps
+/// log_count. None with negatives::all.
+template <backend B>
+std::span<const request_of<B>> columns_of_levels(B& be, typename workspace<typename B::space>::scope& scratch,
+                                                 workspace<host>::scope& host_scratch, matrix_of<B, const label_t> own,
+                                                 const proto_nce_inputs<B>& in, const proto_nce_options& options,
+                                                 const proto_nce_outputs<B>& out) {
+    if (options.negatives == negatives::all) {
+        return {};
+    }
+    const auto requests = take_objects<request_of<B>>(host_scratch, in.levels.size());
+    for (std::size_t m = 0; m < requests.size(); ++m) {
+        requests[m] = request_of_level<B>(scratch, m, own.row(static_cast<index_t>(m)), in, options, out);
+    }
+    be.draw_columns(std::span<const request_of<B>>(requests));
+    for (std::size_t m = 0; m < in.negative_id.size(); ++m) {
+        append_columns<B>(be, in.negative_id[m], requests[m].out.column_id.size(), requests[m].out);
+    }
+    return requests;
 }
 
 /// Counts the rows that take part, `participants` (1,), and says what a mean over them and the levels gives each:
@@ -163,14 +186,15 @@ vector_of<B, const value_of<B>> level_row_scale(B& be, typename workspace<typena
 /// \param participants  (M,)    overwritten: how many rows have a term at each level
 template <backend B>
 proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>::scope& scratch,
-                                    matrix_of<B, const label_t> own, const proto_nce_inputs<B>& in,
-                                    const proto_nce_options& options, double weight, bool adds_to_query,
-                                    const proto_nce_outputs<B>& out, vector_of<B, double> participants,
-                                    std::span<problem_of<B>> problems) {
+                                    workspace<host>::scope& host_scratch, matrix_of<B, const label_t> own,
+                                    const proto_nce_inputs<B>& in, const proto_nce_options& options, double weight,
+                                    bool adds_to_query, const proto_nce_outputs<B>& out,
+                                    vector_of<B, double> participants, std::span<problem_of<B>> problems) {
     using T = value_of<B>;
     const index_t rows = in.query.rows();
     const index_t num_levels = own.rows();
     const bool wants_loss = !out.loss.empty() || !out.loss_per_level.empty();
+    const auto requests = columns_of_levels(be, scratch, host_scratch, own, in, options, out);
     proto_nce_report report;
     for (std::size_t m = 0; m < problems.size(); ++m) {
         const auto level_number = static_cast<index_t>(m);
@@ -185,7 +209,7 @@ proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>
 
         negative_prototypes_report used{.num_negatives = level.prototypes.rows() - 1, .clamped = false};
         if (options.negatives != negatives::all) {
-            const auto columns = columns_of_level(be, scratch, m, problem.own, in, options, out);
+            const auto& columns = requests[m].out;
             const index_t asked = in.negative_id.empty() ? options.num_negatives : in.negative_id[m].size();
             problem.column_id = columns.column_id;
             problem.column_count = columns.column_count;

@@ -61,12 +61,10 @@ void draw_weighted(Run& run, scratch_of<Run>& scratch, vector_view<const double,
 /// The columns of one ProtoNCE level: distinct clusters of the batch, ascending, then negatives from the others: the r-th is a rank
 /// among these, which a binary search turns into an id.
 template <class Run, class T>
-void draw_columns(Run& run, scratch_of<Run>& scratch, vector_view<const label_t, typename Run::space> own, index_t pool,
-                  index_t num_negatives, const rng_key& key, const index_t* step,
-                  const column_draw<T, typename Run::space>& out) {
+void draw_columns(Run& run, scratch_of<Run>& scratch, const column_request<T, typename Run::space>& request) {
     scope_of<Run> scope(scratch);
-    const index_t n = own.size();
-    const std::uint32_t* key_of = sort_by_label(run, scratch, scope, own).key; // 1 + label, 0: none
+    const index_t n = request.own.size();
+    const std::uint32_t* key_of = sort_by_label(run, scratch, scope, request.own).key; // 1 + label, 0: none
 
     const blocks cut(n, 8); // counts come out the same in any order
     index_t* before = scope.template vector<index_t>(cut.count + 1).data();
@@ -75,10 +73,14 @@ void draw_columns(Run& run, scratch_of<Run>& scratch, vector_view<const label_t,
     };
     sums_before_blocks(run, cut, is_head, before);
 
-    index_t* id = out.column_id.data();
-    T* log_count = data_of(out.log_count);
-    index_t* column_count = out.column_count.data();
-    index_t* batch_count = out.batch_count.data();
+    const index_t pool = request.num_columns;
+    const index_t num_negatives = request.num_negatives;
+    const rng_key key = request.key;
+    const index_t* step = data_of(request.step);
+    index_t* id = request.out.column_id.data();
+    T* log_count = data_of(request.out.log_count);
+    index_t* column_count = request.out.column_count.data();
+    index_t* batch_count = request.out.batch_count.data();
     run.for_each(cut.count, [=] PROTONCE_ON_DEVICE(index_t b) {
         index_t at = before[b];
         for (index_t i = cut.first(b); i < cut.last(b); ++i) {

@@ -152,9 +152,10 @@ public:
             elementwise::softmax_contrast(run(), scratch_, problem, plain_products{});
         }
     }
-    void draw_columns(vector_view<const label_t, space> own, index_t pool, index_t num_negatives, rng_key key,
-                      vector_view<const index_t, space> step, column_draw<T, space> out) {
-        elementwise::draw_columns(run(), scratch_, own, pool, num_negatives, key, data_of(step), out);
+    void draw_columns(std::span<const column_request<T, space>> requests) {
+        for (const auto& request : requests) {
+            elementwise::draw_columns(run(), scratch_, request);
+        }
     }
 
 protected:

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <protonce/backend/cuda/thread.hpp>
+#include <protonce/backend/elementwise/draws.hpp>
+#include <protonce/core/backend.hpp>
+#include <protonce/core/host_device.hpp>
+#include <protonce/core/rng.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace protonce::inline v0::detail::cuda {
+
+/// Some requests of draw_columns() side by side. A block serves one of them: it finds the distinct ids of the batch in shared memory,
+/// every block of a request the same ones, so that none waits for another, and writes the negatives of a range of ranks. The first
+/// block of a request writes the batch's part too. Results are those of elementwise::draw_columns() to the bit.
+///
+/// reads B labels a block, writes J ids and, if wanted, as many values; bound by the latency of the sort
+template <class T>
+struct side_by_side_draws {
+    static constexpr int threads = 256;
+    static constexpr int warp = 32;
+    static constexpr int warps = threads / warp;
+    static constexpr int most_tasks = 4;
+    static constexpr index_t most_labels = 4096; // their keys and ids take 32 KiB of shared memory
+    static constexpr index_t most_blocks = 256;  // of a task: many negatives are cut into longer ranges
+
+    struct task {
+        const label_t* own;
+        int num_labels;
+        int padded; // their number, rounded up to a power of two
+        index_t num_columns;
+        index_t num_negatives;
+        rng_key key;
+        const index_t* step; // or null
+        index_t* id;
+        T* log_count; // or null
+        index_t* column_count;
+        index_t* batch_count;
+        index_t range;   // of negatives that a block writes
+        int first_block; // of the grid
+    };
+    task tasks[most_tasks];
+    int count;
+    int blocks;
+    int most_padded;
+
+    std::size_t shared_bytes() const {
+        return sizeof(int) * warps + 2 * sizeof(std::uint32_t) * static_cast<std::size_t>(most_padded);
+    }
+
+    static bool can_take(index_t num_labels) { return num_labels <= most_labels; }
+
+    template <class Space>
+    void add(const column_request<T, Space>& request) {
+        const auto padded = static_cast<int>(std::bit_ceil(static_cast<std::uint32_t>(request.own.size())));
+        const index_t most_drawn = (std::min)(request.num_negatives, request.num_columns);
+        const index_t range = threads * (std::max)(ceil_div(most_drawn, threads * most_blocks), index_t{1});
+        tasks[count] = {.own = request.own.data(),
+                        .num_labels = static_cast<int>(request.own.size()),
+                        .padded = padded,
+                        .num_columns = request.num_columns,
+                        .num_negatives = request.num_negatives,
+                        .key = request.key,
+                        .step = data_of(request.step),
+                        .id = request.out.column_id.data(),
+                        .log_count = data_of(request.out.log_count),
+                        .column_count = request.out.column_count.data(),
+                        .batch_count = request.out.batch_count.data(),
+                        .range = range,
+                        .first_block = blocks};
+        ++count;
+        blocks += static_cast<int>((std::max)(ceil_div(most_drawn, range), index_t{1})); // the batch's part needs one
+        most_padded = (std::max)(most_padded, padded);
+    }
+
+    PROTONCE_DEVICE void operator()() const {
+        int mine = 0;
+        while (mine + 1 < count && block_index() >= tasks[mine + 1].first_block) {
+            ++mine;
+        }
+        const task& of = tasks[mine];
+        const int part = block_index() - of.first_block;
+        auto* of_warp = reinterpret_cast<int*>(shared_memory());
+        auto* sorted = reinterpret_cast<std::uint32_t*>(of_warp + warps);
+        auto* id = reinterpret_cast<label_t*>(sorted + of.padded);
+
+        load_keys(of, sorted);
+        sort(sorted, of.padded);
+        const int batch = find_ids(of, part == 0, sorted, of_warp, id);
+        sync_block();
+        write_negatives(of, part, batch, id);
+    }
+
+private:
+    /// 1 + label, 0 for no label; behind them what is larger than any.
+    PROTONCE_DEVICE static void load_keys(const task& of, std::uint32_t* key) {
+        constexpr std::uint32_t behind_all = ~std::uint32_t{0};
+        for (int i = thread_index(); i < of.padded; i += threads) {
+            const label_t label = i < of.num_labels ? of.own[i] : label_t{-1};
+            key[i] = i >= of.num_labels ? behind_all : label < 0 ? 0 : static_cast<std::uint32_t>(label) + 1;
+        }
+        sync_block();
+    }
+
+    /// Ascending, by Batcher's bitonic network: runs of twice the length are made of two, of which the second falls.
+    PROTONCE_DEVICE static void sort(std::uint32_t* key, int size) {
+        for (int run = 2; run <= size; run *= 2) {
+            for (int apart = run / 2; apart > 0; apart /= 2) {
+                // 32 pairs less than 32 apart lie in 64 keys that one warp had in the step before too, unless that was a wider one.
+                if (apart >= warp) {
+                    sync_block();
+                } else {
+                    sync_warp();
+                }
+                for (int pair = thread_index(); pair < size / 2; pair += threads) {
+                    const int at = 2 * pair - pair % apart;
+                    const std::uint32_t a = key[at];
+                    const std::uint32_t b = key[at + apart];
+                    if ((a > b) == ((at & run) == 0)) {
+                        key[at] = b;
+                        key[at + apart] = a;
+                    }
+                }
+            }
+        }
+        sync_block();
+    }
+
+    /// How many distinct ids the batch has, and these in shared memory: the heads of runs of equal keys. A thread takes neighbouring keys.
+    PROTONCE_DEVICE static int find_ids(const task& of, bool writes, const std::uint32_t* sorted, int* of_warp,
+                                        label_t* id) {
+        const auto is_head = [&](int i) { return sorted[i] > 0 && (i == 0 || sorted[i] != sorted[i - 1]); };
+        const int n = of.num_labels;
+        const int each = (n + threads - 1) / threads;
+        const int first = thread_index() * each;
+        const int last = first + each < n ? first + each : n;
+        int heads = 0;
+        for (int i = first; i < last; ++i) {
+            heads += is_head(i) ? 1 : 0;
+        }
+
+        // The sum of ever larger groups of lanes; what the group beside it holds comes before if it is the lower one.
+        int before = 0;
+        for (int mask = 1; mask < warp; mask *= 2) {
+            const int beside = shuffle_xor(heads, mask);
+            before += (thread_index() & mask) != 0 ? beside : 0;
+            heads += beside;
+        }
+        if (thread_index() % warp == 0) {
+            of_warp[thread_index() / warp] = heads;
+        }
+        sync_block();
+        int batch = 0;
+        for (int w = 0; w < warps; ++w) {
+            before += w < thread_index() / warp ? of_warp[w] : 0;
+            batch += of_warp[w];
+        }
+
+        for (int i = first; i < last; ++i) {
+            if (!is_head(i)) {
+                continue;
+            }
+            id[before] = static_cast<label_t>(sorted[i] - 1);
+            if (writes) {
+                of.id[before] = id[before];
+                if (of.log_count != nullptr) {
+                    const index_t rows = count_before(n - i, [&](index_t j) { return sorted[i + j] == sorted[i]; });
+                    of.log_count[before] = static_cast<T>(std::log(static_cast<double>(rows)));
+                }
+            }
+            ++before;
+        }
+        return batch;
+    }
+
+    PROTONCE_DEVICE static void write_negatives(const task& of, int part, int batch, const label_t* id) {
+        const index_t others = of.num_columns - batch;
+        const index_t drawn = of.num_negatives < others ? of.num_negatives : others;
+        if (part == 0 && thread_index() == 0) {
+            of.batch_count[0] = batch;
+            of.column_count[0] = batch + drawn;
+        }
+        const index_t end = of.range * (part + 1);
+        const index_t last = end < drawn ? end : drawn;
+        const index_t first = of.range * part + thread_index();
+        if (first >= last) {
+            return;
+        }
+        const random_permutation permutation(at_step(of.key, of.step), static_cast<std::uint64_t>(others));
+        for (index_t r = first; r < last; r += threads) {
+            const auto rank = static_cast<index_t>(permutation(static_cast<std::uint64_t>(r)));
+            // id[b] - b ids outside the batch lie below the b-th of the batch: as many b as have at most `rank` are passed.
+            of.id[batch + r] = rank + count_before(batch, [&](index_t b) { return id[b] - b <= rank; });
+            if (of.log_count != nullptr) {
+                of.log_count[batch + r] = T(0);
+            }
+        }
+    }
+};
+
+/// One launch for every four requests; batches that shared memory does not hold go by elements, one after the other.
+template <class T, class Run>
+void draw_columns(Run& run, elementwise::scratch_of<Run>& scratch,
+                  std::span<const column_request<T, typename Run::space>> requests) {
+    using kernel_type = side_by_side_draws<T>;
+    kernel_type kernel{};
+    for (const auto& request : requests) {
+        if (!kernel_type::can_take(request.own.size())) {
+            elementwise::draw_columns(run, scratch, request);
+            continue;
+        }
+        if (kernel.count == kernel_type::most_tasks) {
+            run.launch(kernel.blocks, kernel.shared_bytes(), kernel);
+            kernel = {};
+        }
+        kernel.add(request);
+    }
+    run.launch(kernel.blocks, kernel.shared_bytes(), kernel);
+}
+
+} // namespace protonce::inline v0::detail::cuda
