@@ -79,7 +79,7 @@ TEST_CASE_TEMPLATE("conformance: problems of one call with options of their own"
 TEST_CASE_TEMPLATE("conformance: problems of one call that add to one gradient", B, CONFORMING_BACKENDS) {
     using T = typename B::value_type;
     TEST_RANDOM(random, 412);
-    for (const std::size_t count : {2, 4, 5, 9}) {
+    for (const std::size_t count : {2U, 4U, 5U, 9U}) {
         for (const index_t rows : {1, 33, 130}) {
             std::vector<contrast_problem<T>> problems;
             for (std::size_t m = 0; m < count; ++m) {

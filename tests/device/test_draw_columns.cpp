@@ -17,7 +17,7 @@ using test::device_run;
 
 namespace {
 
-using draws = detail::cuda::side_by_side_draws<float>;
+using draws = detail::cuda::column_draws<float>;
 
 std::vector<test::drawn_columns<float>> by_elements(const std::vector<columns_wanted>& wanted) {
     device_backend be;
@@ -80,31 +80,17 @@ TEST_CASE("draw columns: negatives are cut into ranges, none missing and none tw
     }
 }
 
-TEST_CASE("draw columns: the grid has blocks for every request, and ranges cover the negatives") {
+TEST_CASE("draw columns: blocks cover the negatives, and there is one for the batch") {
     for (const index_t negatives : {0, 1, 256, 257, 16384, 65536, 65537, 2000000000}) {
-        draws kernel{};
-        for (int repeat = 0; repeat < draws::most_tasks; ++repeat) {
-            column_request<float, device> request{.num_columns = 2100000000, .num_negatives = negatives};
-            const int before = kernel.blocks;
-            kernel.add(request);
-            const auto& task = kernel.tasks[repeat];
-            const index_t blocks = kernel.blocks - before;
-
-            CAPTURE(negatives);
-            CHECK(task.first_block == before);
-            CHECK(blocks >= 1);
-            CHECK(blocks <= draws::most_blocks);
-            CHECK(task.range % draws::threads == 0);
-            CHECK(blocks * task.range >= negatives);
-            CHECK((blocks - 1) * task.range <= negatives);
-        }
-        CHECK(kernel.count == draws::most_tasks);
+        const draws kernel(column_request<float, device>{.num_columns = 2100000000, .num_negatives = negatives});
+        CAPTURE(negatives);
+        CHECK(kernel.blocks() >= 1);
+        CHECK(kernel.blocks() <= draws::most_blocks);
+        CHECK(kernel.range % draws::threads == 0);
+        CHECK(kernel.blocks() * kernel.range >= negatives);
+        CHECK((kernel.blocks() - 1) * kernel.range <= negatives);
     }
-    draws kernel{};
-    kernel.add(column_request<float, device>{.num_columns = 25000, .num_negatives = 16384});
-    CHECK(kernel.blocks == 64);
-    CHECK(draws::can_take(4096));
-    CHECK(!draws::can_take(4097));
+    CHECK(draws(column_request<float, device>{.num_columns = 25000, .num_negatives = 16384}).blocks() == 64);
 }
 
 TEST_CASE(

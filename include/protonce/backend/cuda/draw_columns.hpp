@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/backend/cuda/side_by_side.hpp>
 #include <protonce/backend/cuda/thread.hpp>
 #include <protonce/backend/elementwise/draws.hpp>
 #include <protonce/core/backend.hpp>
@@ -15,94 +16,65 @@
 
 namespace protonce::inline v0::detail::cuda {
 
-/// Some requests of draw_columns() side by side. A block serves one of them: it finds the distinct ids of the batch in shared memory,
-/// every block of a request the same ones, so that none waits for another, and writes the negatives of a range of ranks. The first
-/// block of a request writes the batch's part too. Results are those of elementwise::draw_columns() to the bit.
+/// One request of draw_columns(). Each block finds the distinct ids of the batch in shared memory, so that none waits for another, and
+/// writes the negatives of a range of ranks; the first writes the batch's part too. Results are those of elementwise::draw_columns() to
+/// the bit.
 ///
 /// reads B labels a block, writes J ids and, if wanted, as many values; bound by the latency of the sort
 template <class T>
-struct side_by_side_draws {
+struct column_draws {
     static constexpr int threads = 256;
     static constexpr int warp = 32;
     static constexpr int warps = threads / warp;
-    static constexpr int most_tasks = 4;
     static constexpr index_t most_labels = 4096; // their keys and ids take 32 KiB of shared memory
-    static constexpr index_t most_blocks = 256;  // of a task: many negatives are cut into longer ranges
+    static constexpr index_t most_blocks = 256;  // many negatives are cut into longer ranges
 
-    struct task {
-        const label_t* own;
-        int num_labels;
-        int padded; // their number, rounded up to a power of two
-        index_t num_columns;
-        index_t num_negatives;
-        rng_key key;
-        const index_t* step; // or null
-        index_t* id;
-        T* log_count; // or null
-        index_t* column_count;
-        index_t* batch_count;
-        index_t range;   // of negatives that a block writes
-        int first_block; // of the grid
-    };
-    task tasks[most_tasks];
-    int count;
-    int blocks;
-    int most_padded;
-
-    std::size_t shared_bytes() const {
-        return sizeof(int) * warps + 2 * sizeof(std::uint32_t) * static_cast<std::size_t>(most_padded);
-    }
-
-    static bool can_take(index_t num_labels) { return num_labels <= most_labels; }
+    const label_t* own;
+    int num_labels;
+    int padded; // their number, rounded up to a power of two
+    index_t num_columns;
+    index_t num_negatives;
+    index_t range; // of negatives that a block writes
+    rng_key key;
+    const index_t* step; // or null
+    index_t* column_id;
+    T* log_count; // or null
+    index_t* column_count;
+    index_t* batch_count;
 
     template <class Space>
-    void add(const column_request<T, Space>& request) {
-        const auto padded = static_cast<int>(std::bit_ceil(static_cast<std::uint32_t>(request.own.size())));
-        const index_t most_drawn = (std::min)(request.num_negatives, request.num_columns);
-        const index_t range = threads * (std::max)(ceil_div(most_drawn, threads * most_blocks), index_t{1});
-        tasks[count] = {.own = request.own.data(),
-                        .num_labels = static_cast<int>(request.own.size()),
-                        .padded = padded,
-                        .num_columns = request.num_columns,
-                        .num_negatives = request.num_negatives,
-                        .key = request.key,
-                        .step = data_of(request.step),
-                        .id = request.out.column_id.data(),
-                        .log_count = data_of(request.out.log_count),
-                        .column_count = request.out.column_count.data(),
-                        .batch_count = request.out.batch_count.data(),
-                        .range = range,
-                        .first_block = blocks};
-        ++count;
-        blocks += static_cast<int>((std::max)(ceil_div(most_drawn, range), index_t{1})); // the batch's part needs one
-        most_padded = (std::max)(most_padded, padded);
+    explicit column_draws(const column_request<T, Space>& of)
+        : own(of.own.data()), num_labels(static_cast<int>(of.own.size())),
+          padded(static_cast<int>(std::bit_ceil(static_cast<std::uint32_t>(num_labels)))), num_columns(of.num_columns),
+          num_negatives((std::min)(of.num_negatives, of.num_columns)),
+          range(threads * (std::max)(ceil_div(num_negatives, threads * most_blocks), index_t{1})), key(of.key),
+          step(data_of(of.step)), column_id(of.out.column_id.data()), log_count(data_of(of.out.log_count)),
+          column_count(of.out.column_count.data()), batch_count(of.out.batch_count.data()) {}
+
+    index_t blocks() const { return (std::max)(ceil_div(num_negatives, range), index_t{1}); } // one for the batch
+    std::size_t shared_bytes() const {
+        return sizeof(int) * warps + 2 * sizeof(std::uint32_t) * static_cast<std::size_t>(padded);
     }
 
-    PROTONCE_DEVICE void operator()() const {
-        int mine = 0;
-        while (mine + 1 < count && block_index() >= tasks[mine + 1].first_block) {
-            ++mine;
-        }
-        const task& of = tasks[mine];
-        const int part = block_index() - of.first_block;
+    PROTONCE_DEVICE void work(int part) const {
         auto* of_warp = reinterpret_cast<int*>(shared_memory());
         auto* sorted = reinterpret_cast<std::uint32_t*>(of_warp + warps);
-        auto* id = reinterpret_cast<label_t*>(sorted + of.padded);
+        auto* id = reinterpret_cast<label_t*>(sorted + padded);
 
-        load_keys(of, sorted);
-        sort(sorted, of.padded);
-        const int batch = find_ids(of, part == 0, sorted, of_warp, id);
+        load_keys(sorted);
+        sort(sorted, padded);
+        const int batch = find_ids(part == 0, sorted, of_warp, id);
         sync_block();
-        write_negatives(of, part, batch, id);
+        write_negatives(part, batch, id);
     }
 
 private:
     /// 1 + label, 0 for no label; behind them what is larger than any.
-    PROTONCE_DEVICE static void load_keys(const task& of, std::uint32_t* key) {
+    PROTONCE_DEVICE void load_keys(std::uint32_t* sorted) const {
         constexpr std::uint32_t behind_all = ~std::uint32_t{0};
-        for (int i = thread_index(); i < of.padded; i += threads) {
-            const label_t label = i < of.num_labels ? of.own[i] : label_t{-1};
-            key[i] = i >= of.num_labels ? behind_all : label < 0 ? 0 : static_cast<std::uint32_t>(label) + 1;
+        for (int i = thread_index(); i < padded; i += threads) {
+            const label_t label = i < num_labels ? own[i] : label_t{-1};
+            sorted[i] = i >= num_labels ? behind_all : label < 0 ? 0 : static_cast<std::uint32_t>(label) + 1;
         }
         sync_block();
     }
@@ -132,10 +104,9 @@ private:
     }
 
     /// How many distinct ids the batch has, and these in shared memory: the heads of runs of equal keys. A thread takes neighbouring keys.
-    PROTONCE_DEVICE static int find_ids(const task& of, bool writes, const std::uint32_t* sorted, int* of_warp,
-                                        label_t* id) {
+    PROTONCE_DEVICE int find_ids(bool writes, const std::uint32_t* sorted, int* of_warp, label_t* id) const {
         const auto is_head = [&](int i) { return sorted[i] > 0 && (i == 0 || sorted[i] != sorted[i - 1]); };
-        const int n = of.num_labels;
+        const int n = num_labels;
         const int each = (n + threads - 1) / threads;
         const int first = thread_index() * each;
         const int last = first + each < n ? first + each : n;
@@ -167,10 +138,10 @@ private:
             }
             id[before] = static_cast<label_t>(sorted[i] - 1);
             if (writes) {
-                of.id[before] = id[before];
-                if (of.log_count != nullptr) {
+                column_id[before] = id[before];
+                if (log_count != nullptr) {
                     const index_t rows = count_before(n - i, [&](index_t j) { return sorted[i + j] == sorted[i]; });
-                    of.log_count[before] = static_cast<T>(std::log(static_cast<double>(rows)));
+                    log_count[before] = static_cast<T>(std::log(static_cast<double>(rows)));
                 }
             }
             ++before;
@@ -178,49 +149,49 @@ private:
         return batch;
     }
 
-    PROTONCE_DEVICE static void write_negatives(const task& of, int part, int batch, const label_t* id) {
-        const index_t others = of.num_columns - batch;
-        const index_t drawn = of.num_negatives < others ? of.num_negatives : others;
+    PROTONCE_DEVICE void write_negatives(int part, int batch, const label_t* id) const {
+        const index_t others = num_columns - batch;
+        const index_t drawn = num_negatives < others ? num_negatives : others;
         if (part == 0 && thread_index() == 0) {
-            of.batch_count[0] = batch;
-            of.column_count[0] = batch + drawn;
+            batch_count[0] = batch;
+            column_count[0] = batch + drawn;
         }
-        const index_t end = of.range * (part + 1);
+        const index_t end = range * (part + 1);
         const index_t last = end < drawn ? end : drawn;
-        const index_t first = of.range * part + thread_index();
+        const index_t first = range * part + thread_index();
         if (first >= last) {
             return;
         }
-        const random_permutation permutation(at_step(of.key, of.step), static_cast<std::uint64_t>(others));
+        const random_permutation permutation(at_step(key, step), static_cast<std::uint64_t>(others));
         for (index_t r = first; r < last; r += threads) {
             const auto rank = static_cast<index_t>(permutation(static_cast<std::uint64_t>(r)));
             // id[b] - b ids outside the batch lie below the b-th of the batch: as many b as have at most `rank` are passed.
-            of.id[batch + r] = rank + count_before(batch, [&](index_t b) { return id[b] - b <= rank; });
-            if (of.log_count != nullptr) {
-                of.log_count[batch + r] = T(0);
+            column_id[batch + r] = rank + count_before(batch, [&](index_t b) { return id[b] - b <= rank; });
+            if (log_count != nullptr) {
+                log_count[batch + r] = T(0);
             }
         }
     }
 };
 
-/// One launch for every four requests; batches that shared memory does not hold go by elements, one after the other.
+/// One launch for a few requests; batches that shared memory does not hold go by elements, one after the other.
 template <class T, class Run>
 void draw_columns(Run& run, elementwise::scratch_of<Run>& scratch,
                   std::span<const column_request<T, typename Run::space>> requests) {
-    using kernel_type = side_by_side_draws<T>;
-    kernel_type kernel{};
-    for (const auto& request : requests) {
-        if (!kernel_type::can_take(request.own.size())) {
-            elementwise::draw_columns(run, scratch, request);
+    const auto fits = [](const auto& request) { return request.own.size() <= column_draws<T>::most_labels; };
+    while (!requests.empty()) {
+        if (!fits(requests.front())) {
+            elementwise::draw_columns(run, scratch, requests.front());
+            requests = requests.subspan(1);
             continue;
         }
-        if (kernel.count == kernel_type::most_tasks) {
-            run.launch(kernel.blocks, kernel.shared_bytes(), kernel);
-            kernel = {};
+        std::size_t count = 1;
+        while (count < requests.size() && count < most_side_by_side && fits(requests[count])) {
+            ++count;
         }
-        kernel.add(request);
+        launch_side_by_side(run, count, [&](std::size_t i) { return column_draws<T>(requests[i]); });
+        requests = requests.subspan(count);
     }
-    run.launch(kernel.blocks, kernel.shared_bytes(), kernel);
 }
 
 } // namespace protonce::inline v0::detail::cuda

@@ -160,8 +160,7 @@ class fused_problems {
 
 public:
     template <class Scope>
-    fused_problems(Scope& scope, std::span<const typename state::problem> problems)
-        : count_(static_cast<int>(problems.size())) {
+    fused_problems(Scope& scope, std::span<const typename state::problem> problems) : count_(problems.size()) {
         for (std::size_t i = 0; i < problems.size(); ++i) {
             index_t like_this = 0; // share a launch
             for (const auto& problem : problems) {
@@ -181,7 +180,7 @@ public:
         pass_over_columns<query_pass::masked_sums>(run);
         pass_over_columns<query_pass::everything>(run);
         finish(run);
-        for (int i = 0; i < count_; ++i) {
+        for (std::size_t i = 0; i < count_; ++i) {
             sum_temperature(run, *problem_[i]);
             clear_gradients(run, *problem_[i]);
         }
@@ -195,14 +194,14 @@ private:
     template <class Concerns, class Make>
     void launch(Run& run, const Concerns& concerns, const Make& make) const {
         const state* chosen[most_side_by_side] = {};
-        int count = 0;
-        for (int i = 0; i < count_; ++i) {
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < count_; ++i) {
             if (concerns(*problem_[i])) {
                 chosen[count++] = &*problem_[i];
             }
         }
         if (count > 0) {
-            launch_side_by_side(run, count, [&](int i) { return make(*chosen[i]); });
+            launch_side_by_side(run, count, [&](std::size_t i) { return make(*chosen[i]); });
         }
     }
     template <query_pass which>
@@ -212,8 +211,8 @@ private:
             [](const state& of) { return of.template query_kernel<which>(); });
     }
     void finish(Run& run) const {
-        const auto of = [&](int i) { return problem_[i < count_ ? i : 0]->finish(); };
-        const finish_rows kernel{{of(0), of(1), of(2), of(3)}, count_};
+        const auto of = [&](std::size_t i) { return problem_[i < count_ ? i : 0]->finish(); };
+        const finish_rows kernel{{of(0), of(1), of(2), of(3)}, static_cast<int>(count_)};
         std::size_t shared_bytes = 0;
         for (const finish_row& row : kernel.problem) {
             shared_bytes = (std::max)(shared_bytes, row.shared_bytes());
@@ -222,7 +221,7 @@ private:
     }
 
     std::array<std::optional<state>, most_side_by_side> problem_;
-    int count_;
+    std::size_t count_;
 };
 
 /// Softmax problems (core/contrast.hpp) whose logits are never stored, up to most_fused_cols columns of features: a pass over the columns for the sums and the gradient of the queries,

@@ -8,7 +8,7 @@
 
 namespace protonce::inline v0::detail::cuda {
 
-constexpr int most_side_by_side = 4; // a queue and three levels
+constexpr std::size_t most_side_by_side = 4; // a queue and three levels
 
 /// Kernels of one type in one launch, each with blocks of its own: a launch costs as much as a small kernel does.
 ///
@@ -32,13 +32,13 @@ struct side_by_side {
 
 /// Launches make(0) to make(count - 1), at most most_side_by_side of them.
 template <class Run, class Make>
-void launch_side_by_side(Run& run, int count, const Make& make) {
+void launch_side_by_side(Run& run, std::size_t count, const Make& make) {
     using kernel = decltype(make(0));
-    const auto of = [&](int i) { return make(i < count ? i : 0); };
+    const auto of = [&](std::size_t i) { return make(i < count ? i : 0); };
     side_by_side<kernel> all{{of(0), of(1), of(2), of(3)}, {}};
     index_t blocks = 0;
     std::size_t shared_bytes = 0;
-    for (int i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
         blocks += all.kernel[i].blocks();
         all.end[i] = blocks;
         shared_bytes = (std::max)(shared_bytes, static_cast<std::size_t>(all.kernel[i].shared_bytes()));
