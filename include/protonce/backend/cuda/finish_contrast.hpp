@@ -29,7 +29,9 @@ struct finish_row {
     float* log_sum;
     float* top1;
     double* of_temperature; // (B,) dL/dt of the temperature that all columns share, or null
-    query_slope* slope;     // (B,) for the gradients of columns, or null
+    const float* scale;     // (B,) of packed queries
+    query_info* info;       // (padded_rows,) for the gradients of columns, or null
+    index_t padded_rows;
     elementwise::table<float> grad_query;
     elementwise::table<float> grad_positive;
 
@@ -49,9 +51,11 @@ struct finish_row {
         }
         if (thread_index() == 0) {
             elementwise::write_row(i, row, loss, log_sum, top1);
-            if (slope != nullptr) {
-                slope[i] = {static_cast<float>(row.largest), static_cast<float>(row.scale),
-                            static_cast<float>(row.positive_slope()), static_cast<float>(read.row_scale(i))};
+            if (info != nullptr) {
+                info[i] = query_info::of(read, i, scale[i], row);
+                for (index_t j = i + read.query.rows; j < padded_rows; j += read.query.rows) {
+                    info[j] = query_info::none();
+                }
             }
             if (of_temperature != nullptr) {
                 const double slopes = row.positive_slope() * row.positive_logit + moments / row.sum();
@@ -59,9 +63,9 @@ struct finish_row {
                     takes_part ? -read.row_scale(i) * slopes / static_cast<double>(read.temperature(0)) : 0.0;
             }
         }
-        const double scale = takes_part ? read.row_scale(i) : 0.0;
+        const double row_scale = takes_part ? read.row_scale(i) : 0.0;
         const double of_positive =
-            takes_part ? scale * row.positive_slope() / static_cast<double>(read.positive_temperature(i)) : 0.0;
+            takes_part ? row_scale * row.positive_slope() / static_cast<double>(read.positive_temperature(i)) : 0.0;
         for (index_t c = thread_index(); c < read.query.cols; c += threads) {
             if (grad_query.rows > 0) {
                 double all = accumulate ? static_cast<double>(grad_query(i, c)) : 0.0;
@@ -70,7 +74,7 @@ struct finish_row {
                     for (index_t k = 0; k < slices; ++k) {
                         others += weight[k] * static_cast<double>(sum[(k * read.query.rows + i) * read.query.cols + c]);
                     }
-                    all += of_positive * static_cast<double>(read.positive_row(i)[c]) + scale * others / row.sum();
+                    all += of_positive * static_cast<double>(read.positive_row(i)[c]) + row_scale * others / row.sum();
                 }
                 grad_query(i, c) = static_cast<float>(all);
             }

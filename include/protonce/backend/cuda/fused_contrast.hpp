@@ -35,7 +35,7 @@ struct fused_problem {
     double* moment;
     double* of_temperature;
     float* sum;
-    query_slope* slope;
+    query_info* info;
 
     /// \param wanted_blocks  of the pass over the columns
     template <class Scope>
@@ -55,7 +55,7 @@ struct fused_problem {
         moment = has_moments ? scope.template vector<double>(parts).data() : nullptr;
         of_temperature = has_moments ? scope.template vector<double>(rows).data() : nullptr;
         sum = scope.template vector<float>(has_sums() ? parts * of.query.cols() : 0).data();
-        slope = has_column_pass() ? scope.template vector<query_slope>(rows).data() : nullptr;
+        info = has_column_pass() ? scope.template vector<query_info>(packing::padded(query)).data() : nullptr;
     }
 
     static query_pass pass_of(const problem& of) {
@@ -73,7 +73,7 @@ struct fused_problem {
     auto query_kernel() const {
         if constexpr (which == query_pass::everything) {
             const bool has_masks = read.own != nullptr || read.self != nullptr || read.row_group != nullptr;
-            return kernel(query, columns, cut, has_sums(),
+            return kernel(query, columns, columns.info, cut, has_sums(),
                           query_weights{.read = read,
                                         .positive = logit,
                                         .scale = query.scale,
@@ -85,7 +85,7 @@ struct fused_problem {
                                         .sum = sum});
         } else {
             constexpr bool has_masks = which == query_pass::masked_sums;
-            return kernel(query, columns, cut, has_sums(),
+            return kernel(query, columns, columns.info, cut, has_sums(),
                           plain_query_weights<has_masks>{read, query.scale, cut.slices, part, sum});
         }
     }
@@ -94,11 +94,9 @@ struct fused_problem {
         const bool has_gradient = !out.grad_columns.empty();
         const fused_cut whole(Method::shape, read.most_used, read.query.rows, read.query.cols, has_gradient, 0);
         return kernel(
-            columns, query, whole, has_gradient,
+            columns, query, info, whole, has_gradient,
             column_weights{.read = read,
-                           .slope = slope,
-                           .query_scale = query.scale,
-                           .info = columns.info,
+                           .column = columns.info,
                            .is_added = out.accumulate || has_one_gradient(),
                            .gradient = out.grad_columns,
                            .temperature = out.grad_temperature.size() > 1 ? out.grad_temperature.data() : nullptr});
@@ -116,7 +114,9 @@ struct fused_problem {
                 .log_sum = data_of(out.log_sum),
                 .top1 = data_of(out.top1),
                 .of_temperature = of_temperature,
-                .slope = slope,
+                .scale = query.scale,
+                .info = info,
+                .padded_rows = packing::padded(query),
                 .grad_query = out.grad_query,
                 .grad_positive = out.grad_positive};
     }
@@ -124,8 +124,9 @@ struct fused_problem {
 private:
     template <class Weights>
     static typename Method::template sums<Weights> kernel(const operands& left, const operands& right,
-                                                          const fused_cut& cut, bool has_sums, const Weights& weights) {
-        return {left, right, cut, has_sums, weights};
+                                                          const typename Weights::info* of_right, const fused_cut& cut,
+                                                          bool has_sums, const Weights& weights) {
+        return {left, right, of_right, cut, has_sums, weights};
     }
 };
 

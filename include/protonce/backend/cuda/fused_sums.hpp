@@ -44,8 +44,8 @@ constexpr cut_shape fused_shape{.block_rows = 64, .tile_rows = 32, .wanted_block
 /// 2^14 over the largest factor of rows `first` to `last` of the right, for all threads of the block.
 ///
 /// \param of_warp  in shared memory, a number a warp
-template <int threads>
-PROTONCE_DEVICE float unit_of(const column_info* info, index_t first, index_t last, float* of_warp) {
+template <int threads, class Info>
+PROTONCE_DEVICE float unit_of(const Info* info, index_t first, index_t last, float* of_warp) {
     float largest = 0x1p-100F;
     for (index_t j = first + thread_index(); j < last; j += threads) {
         const float size = std::abs(info[j].factor);
@@ -69,10 +69,11 @@ PROTONCE_DEVICE float unit_of(const column_info* info, index_t first, index_t la
 /// of the right, 32 rows at a time, and 128 columns of the sum; products, weights and sums stay in registers. Each warp has 16 rows
 /// of its own, whose sums run over its slice in order.
 ///
+///     Weights::info                       what it needs of a row of the right, its `factor` among it
 ///     Weights::rows                       what a thread keeps of its rows, `first` and `first` + 8 of the left
 ///     begin(first)                        it at the start
-///     weigh(rows, product, j0, info, unit, rescale)   products of each row with the right's from j0 on become weights times `unit`;
-///                                         what was summed before is to be multiplied by rescale
+///     weigh(rows, product, info, unit, rescale)   products of each row with the right's become weights times `unit`; what was
+///                                         summed before is to be multiplied by rescale
 ///     finish(rows, slice)                 once for each row and slice
 ///     store(rows, r, slice, c, sum)       of one of the two rows
 ///
@@ -87,8 +88,9 @@ struct fused_sums {
 
     packed_operands left;
     packed_operands right;
-    fused_cut cut; // number of a block: (slice * slabs + slab) * row_blocks + block of rows
-    bool has_sums; // else the weights are computed and nothing is summed
+    const typename Weights::info* info; // of the right's rows
+    fused_cut cut;                      // number of a block: (slice * slabs + slab) * row_blocks + block of rows
+    bool has_sums;                      // else the weights are computed and nothing is summed
     Weights weights;
 
     /// While a tile is multiplied the next one is on its way, if a block's memory on every device holds both: 99 KiB.
@@ -124,7 +126,7 @@ struct fused_sums {
             fetch(begin, begin, end);
         }
         const index_t last = index_t{end} * tile_rows < right.count ? index_t{end} * tile_rows : right.count;
-        const float unit = unit_of<threads>(right.info, index_t{begin} * tile_rows, last, warp_memory());
+        const float unit = unit_of<threads>(info, index_t{begin} * tile_rows, last, warp_memory());
         const auto at = lane_place::here();
         const int warp_row = thread_index() / 32 * 16;
         const bool is_idle = first_row + warp_row >= left.count; // the whole warp
@@ -146,11 +148,11 @@ struct fused_sums {
                                     stride(cols), Form::words(cols), at);
                 float rescale[2];
                 const index_t j0 = index_t{tile} * tile_rows;
-                const auto info = [&](int n, int c) {
+                const auto info_of = [&](int n, int c) {
                     const index_t j = j0 + n * 8 + 2 * at.member + c;
-                    return j < right.count ? right.info[j] : column_info::none();
+                    return j < right.count ? info[j] : Weights::info::none();
                 };
-                weights.weigh(rows, weight, j0, info, unit, rescale);
+                weights.weigh(rows, weight, info_of, unit, rescale);
                 if (has_sums) {
                     multiply(sum, rescale);
                     Form::add_weighted(sum, used, weight, columns_from(first_col, right_memory), at);

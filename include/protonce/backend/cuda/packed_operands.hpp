@@ -50,9 +50,8 @@ struct pack_operands {
         to.info = scope.template vector<column_info>(padded).data();
         return to;
     }
-    PROTONCE_HOST_DEVICE static index_t blocks(const operands& to) { // the padding too
-        return ceil_div(to.count, 16) * 16 / block_rows;
-    }
+    PROTONCE_HOST_DEVICE static index_t padded(const operands& to) { return ceil_div(to.count, 16) * 16; }
+    PROTONCE_HOST_DEVICE static index_t blocks(const operands& to) { return padded(to) / block_rows; }
 
     /// row(i): pointer to the row's `cols` values, null for zeros; info(i): of a row that is not scaled.
     template <class Row, class Info>

@@ -12,6 +12,8 @@ namespace protonce::inline v0::detail::cuda {
 
 using reader = elementwise::contrast_reader<float>;
 
+constexpr float log2_of_e = 1.44269504F;
+
 /// Over the four lanes of a row, the same in each.
 template <class V>
 PROTONCE_DEVICE V sum_of_row(V value) {
@@ -43,6 +45,7 @@ struct left_out {
 /// Left: queries, right: columns. Terms e^{s_ij + ln w_j - m_i} of the columns that are neither left out nor the row's positive, with
 /// m_i the largest exponent so far, and their sum; the weight is the term over t_j.
 struct query_weights {
+    using info = column_info;
     reader read;
     const float* positive; // (B,) its logit
     const float* scale;    // (B,) of packed queries
@@ -83,7 +86,7 @@ struct query_weights {
 
     /// \param column  column(n, c): column_info of column first + 8 n + 2 member + c
     template <int tiles, class Column>
-    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], index_t, const Column& column, float unit,
+    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], const Column& column, float unit,
                                float (&rescale)[2]) const {
         constexpr float none = -std::numeric_limits<float>::infinity();
         float largest[2] = {mine.largest[0], mine.largest[1]};
@@ -163,7 +166,7 @@ private:
 /// The same where neither ranks nor moments are asked for: fewer operations a logit, in powers of two.
 template <bool has_masks>
 struct plain_query_weights {
-    static constexpr float log2_of_e = 1.44269504F;
+    using info = column_info;
     reader read;
     const float* scale; // (B,) of packed queries
     index_t slices;
@@ -196,7 +199,7 @@ struct plain_query_weights {
 
     /// \param column  as for query_weights
     template <int tiles, class Column>
-    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], index_t, const Column& column, float unit,
+    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], const Column& column, float unit,
                                float (&rescale)[2]) const {
         float largest[2] = {mine.largest[0], mine.largest[1]};
         PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
@@ -254,27 +257,51 @@ struct plain_query_weights {
     }
 };
 
-/// What the gradient of the columns needs of a row.
-struct query_slope {
-    float largest;   // of its exponents
-    float scale;     // p_ij = scale * e^(s_ij + ln w_j - largest)
-    float positive;  // dl_i/ds_i+
-    float row_scale; // dL/dl_i
+/// What the gradient of the columns needs of a query.
+struct alignas(16) query_info {
+    float factor;   // scale of the packed row times dL/dl_i
+    float scale;    // of the packed row
+    float largest;  // of its exponents, times log2_of_e
+    float softmax;  // p_ij = softmax * 2^((s_ij + ln w_j) log2_of_e - largest)
+    float positive; // dl_i/ds_i+
+    label_t own;    // row of the pool that is its positive; outside: -1
+    label_t self;   // and those that are left out
+    label_t group;
+
+    static constexpr label_t no_part = -2; // as `own`
+    PROTONCE_HOST_DEVICE static query_info none() { return {0, 0, 0, 0, 0, no_part, -1, -1}; }
+
+    PROTONCE_DEVICE static query_info of(const reader& read, index_t i, float scale,
+                                         const elementwise::row_softmax& row) {
+        if (!read.takes_part(i)) {
+            return none();
+        }
+        const auto largest = static_cast<float>(row.largest * static_cast<double>(log2_of_e));
+        const double rounded = static_cast<double>(largest) / static_cast<double>(log2_of_e);
+        return {static_cast<float>(read.row_scale(i)) * scale,
+                scale,
+                largest,
+                static_cast<float>(std::exp(rounded - row.largest) / row.sum()),
+                static_cast<float>(row.positive_slope()),
+                read.own != nullptr ? read.own[i] : label_t{-1},
+                read.self != nullptr ? read.self[i] : label_t{-1},
+                read.row_group != nullptr ? read.row_group[i] : label_t{-1}};
+    }
 };
 
 /// Left: columns, right: queries. The weight is dL/ds_ij; the sum, over t_j, is the gradient of a column.
 struct column_weights {
+    using info = query_info;
     reader read;
-    const query_slope* slope;           // (B,)
-    const float* query_scale;           // (B,) of packed queries
-    const column_info* info;            // (J,) of packed columns
+    const column_info* column;          // (J,) of packed columns
     bool is_added;                      // to what the gradient holds
     elementwise::table<float> gradient; // (P, C)
     float* temperature;                 // (P,) gradient, added to; or null
 
     struct rows {
-        index_t row[2]; // of the pool; -1: none
-        float factor[2];
+        label_t row[2]; // of the pool; -1: none
+        label_t group[2];
+        float factor[2]; // times log2_of_e, as the next one
         float log_weight[2];
         float inverse[2]; // 1 / t_j
         double moment[2];
@@ -283,40 +310,35 @@ struct column_weights {
         rows out;
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
             const index_t j = first + r * 8;
-            const bool is_used = j < read.num_used();
-            out.row[r] = is_used ? read.pool_row(j) : -1;
-            out.factor[r] = is_used ? info[j].factor : 0;
-            out.log_weight[r] = is_used ? info[j].log_weight : 0;
-            out.inverse[r] = is_used ? 1 / read.temperature(out.row[r]) : 0;
+            const column_info mine = j < read.most_used ? column[j] : column_info::none();
+            out.row[r] = mine.row;
+            out.group[r] = mine.group;
+            out.factor[r] = mine.factor * log2_of_e;
+            out.log_weight[r] = mine.log_weight * log2_of_e;
+            out.inverse[r] = mine.is_none() ? 0 : 1 / read.temperature(mine.row);
             out.moment[r] = 0;
         }
         return out;
     }
 
-    /// \param row  row(n, c): info of query first + 8 n + 2 member + c, its factor times dL/dl_i
-    template <int tiles, class Row>
-    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], index_t first, const Row& row, float unit,
+    /// \param query  query(n, c): query_info of query first + 8 n + 2 member + c
+    template <int tiles, class Query>
+    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], const Query& query, float unit,
                                float (&rescale)[2]) const {
-        const int member = lane_place::here().member;
         float moments[2] = {};
         PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
             PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
-                const index_t i = first + n * 8 + 2 * member + c;
-                const bool is_row = i < read.query.rows && read.takes_part(i);
-                const query_slope of_row = is_row ? slope[i] : query_slope{};
-                const float weight_of_row = is_row ? row(n, c).factor * unit : 0;
-                const float scale = is_row ? query_scale[i] : 0;
+                const query_info row = query(n, c);
                 PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
                     float& s = product[n][2 * r + c];
-                    const float logit = s * scale * mine.factor[r];
-                    s = 0;
-                    if (is_row && mine.row[r] >= 0 && read.is_in(i, mine.row[r])) {
-                        const float value = read.is_positive(i, mine.row[r])
-                                                ? of_row.positive
-                                                : of_row.scale * std::exp(logit + mine.log_weight[r] - of_row.largest);
-                        moments[r] += value * of_row.row_scale * logit;
-                        s = value * weight_of_row;
-                    }
+                    const float exponent = std::fma(s, row.scale * mine.factor[r], mine.log_weight[r]);
+                    const float softmax = row.softmax * power_of_two(exponent - row.largest);
+                    const bool is_own = row.own == mine.row[r];
+                    const bool is_out = row.own == query_info::no_part || row.self == mine.row[r] ||
+                                        (!is_own && row.group >= 0 && row.group == mine.group[r]);
+                    const float weight = is_out ? 0.0F : (is_own ? row.positive : softmax) * row.factor;
+                    moments[r] += is_out ? 0.0F : weight * s * mine.factor[r];
+                    s = weight * unit;
                 }
             }
         }
@@ -329,7 +351,7 @@ struct column_weights {
     /// dL/dt_j = -(sum of dL/ds_ij s_ij) / t_j
     PROTONCE_DEVICE void finish(const rows& mine, int) const {
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-            const double all = sum_of_row(mine.moment[r]);
+            const double all = sum_of_row(mine.moment[r]) / static_cast<double>(log2_of_e);
             if (temperature != nullptr && mine.row[r] >= 0 && lane_place::here().member == 0) {
                 float& to = temperature[mine.row[r]];
                 to = static_cast<float>(static_cast<double>(to) -

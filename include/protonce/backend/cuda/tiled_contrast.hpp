@@ -113,11 +113,12 @@ struct tiled_sums {
     static constexpr int threads = consumers + 128; // registers are given to whole groups
     static constexpr int blocks_a_processor = 1;
     static constexpr int block_rows = tile_products::rows;
-    static constexpr int info_bytes = tile_products::rows * static_cast<int>(sizeof(column_info));
+    static constexpr int info_bytes = tile_products::rows * static_cast<int>(sizeof(typename Weights::info));
 
     tiled_operands left;
     tiled_operands right;
-    fused_cut cut; // number of a block: (slice * slabs + slab) * row_blocks + block of rows
+    const typename Weights::info* info; // of the right's rows, those of its padding too
+    fused_cut cut;                      // number of a block: (slice * slabs + slab) * row_blocks + block of rows
     bool has_sums;
     Weights weights;
 
@@ -138,7 +139,7 @@ struct tiled_sums {
                 publish_barriers();
             }
             const part mine = part_of(block);
-            const float unit = unit_of<threads>(right.info, index_t{mine.begin} * tile_products::rows,
+            const float unit = unit_of<threads>(info, index_t{mine.begin} * tile_products::rows,
                                                 index_t{mine.end} * tile_products::rows,
                                                 reinterpret_cast<float*>(turn_of(groups))); // all threads meet there
             if (thread_index() < consumers) {
@@ -208,7 +209,7 @@ private:
             wait_barrier(empty(at.stage), at.parity ^ 1); // lets the first round pass
             arrive_expecting(full(at.stage), tile_bytes + info_bytes);
             copy_bulk(tile_memory(at.stage), right.tile(tile), tile_bytes, full(at.stage));
-            copy_bulk(tile_memory(at.stage) + place_bytes, right.info + index_t{tile} * tile_products::rows, info_bytes,
+            copy_bulk(tile_memory(at.stage) + place_bytes, info + index_t{tile} * tile_products::rows, info_bytes,
                       full(at.stage));
             at.advance();
         }
@@ -245,10 +246,10 @@ private:
             wait_products<1>();
             pin_sums(flat);
             float rescale[2];
-            const auto* info = reinterpret_cast<const column_info*>(memory + place_bytes) + 2 * lane.member;
+            const auto* of_tile =
+                reinterpret_cast<const typename Weights::info*>(memory + place_bytes) + 2 * lane.member;
             weights.weigh(
-                rows, product, index_t{tile} * tile_products::rows, [info](int n, int c) { return info[n * 8 + c]; },
-                unit, rescale);
+                rows, product, [of_tile](int n, int c) { return of_tile[n * 8 + c]; }, unit, rescale);
             wait_products<0>();
             pin_sums(sum);
             if (tile > mine.begin) {

@@ -49,6 +49,7 @@ struct pack_tiles {
         to.info = scope.template vector<column_info>(to.padded).data();
         return to;
     }
+    PROTONCE_HOST_DEVICE static index_t padded(const operands& to) { return to.padded; }
     PROTONCE_HOST_DEVICE static index_t blocks(const operands& to) { return to.padded / block_rows; }
 
     /// row(i), info(i): as for pack_operands.
