@@ -35,7 +35,7 @@ struct step_problem : proto_problem<T> {
           accuracy_per_level(num_clusters.size()), grad_query(rows, cols), grad_positive(rows, cols),
           grad_negatives(count, cols) {
         for (const index_t k : num_clusters) {
-            grad_prototypes.emplace_back(k, cols);
+            grad_prototypes.emplace_back(k, cols, k % 2); // rows apart, or not
             grad_temperatures.emplace_back(std::size_t(k));
         }
         prototype_views = test::views_of(grad_prototypes);

@@ -34,11 +34,15 @@ TEST_CASE_TEMPLATE("proto_nce: reductions are sums and means over the levels of 
               {.loss = view_vector(none), .loss_per_level = view_vector(levels_of_none)});
     proto_nce(be, in, {}, {.loss_per_level = view_vector(levels_of_mean)});
 
+    std::vector<T> added(11, T(2));
+    proto_nce(be, in, {.reduction = reduction::none}, {.loss = view_vector(added), .accumulate = true});
+
     const double rounding = 8 * double(std::numeric_limits<T>::epsilon());
     double total = 0;
     for (index_t i = 0; i < 11; ++i) {
         const double expected = (double(per_row(0, i)) + double(per_row(1, i))) / 2;
         CHECK(std::abs(double(none[std::size_t(i)]) - expected) <= rounding * (1 + expected));
+        CHECK(std::abs(double(added[std::size_t(i)]) - 2 - expected) <= rounding * (3 + expected));
         total += expected;
     }
     CHECK(std::abs(double(sum[0]) - total) <= rounding * total);
