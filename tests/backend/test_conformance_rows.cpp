@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <support/conformance.hpp>
+#include <support/store_sum.hpp>
 
 #include <doctest/doctest.h>
 
@@ -11,6 +12,7 @@
 
 using namespace protonce;
 using test::placed;
+using test::store_sum;
 
 namespace {
 
@@ -19,7 +21,7 @@ template <class T>
 struct row_results {
     std::vector<T> norms, unit, unit_norms, gradient, gathered, scattered, sum, fresh, mean;
     std::vector<label_t> labels;
-    std::vector<double> total;
+    std::vector<double> row_sum, count_sum;
     index_t nonfinite = 0;
 };
 
@@ -69,7 +71,7 @@ row_results<typename B::value_type> run(B& be, const row_inputs<typename B::valu
     auto fresh = placed<B, T>::unwritten(be, rows);
     auto mean = placed<B, T>::unwritten(be, rows, cols, gap);
     auto gathered_labels = placed<B, label_t>::unwritten(be, rows);
-    auto total = placed<B, double>::unwritten(be, 2);
+    auto row_sum = placed<B, double>::unwritten(be, rows), count_sum = placed<B, double>::unwritten(be, 1);
 
     be.row_norms(x.rows(), norms.vector());
     be.normalize_rows(x.rows(), unit.rows(), unit_norms.vector());
@@ -80,8 +82,8 @@ row_results<typename B::value_type> run(B& be, const row_inputs<typename B::valu
     be.axpby(0.999, flat.vector(), -0.25, y.vector());
     be.axpby(3, flat.vector(), 0, fresh.vector());
     be.mean_rows(sums.rows(), counts.vector(), mean.rows());
-    be.total(flat.vector(), total.vector().slice(0, 1));
-    be.total(counts.vector(), total.vector().slice(1, 1));
+    be.sum_rows(x.rows(), store_sum{row_sum.vector().data()});
+    be.sum_rows(matrix_of<B, const double>(counts.vector().data(), 1, rows), store_sum{count_sum.vector().data()});
 
     return {.norms = norms.values(),
             .unit = unit.row_values(),
@@ -93,7 +95,8 @@ row_results<typename B::value_type> run(B& be, const row_inputs<typename B::valu
             .fresh = fresh.values(),
             .mean = mean.row_values(),
             .labels = gathered_labels.values(),
-            .total = total.values(),
+            .row_sum = row_sum.values(),
+            .count_sum = count_sum.values(),
             .nonfinite = be.first_nonfinite_row(x.rows())};
 }
 
@@ -128,6 +131,41 @@ struct visit {
     PROTONCE_HOST_DEVICE void operator()(index_t i) const { visits[i] += i + 1; }
 };
 
+/// Adds the sum of each row and counts the calls.
+struct add_sum {
+    double* sum;
+    index_t* calls;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t m, double of_row) const {
+        sum[m] += of_row;
+        ++calls[m];
+    }
+};
+
+/// sum_rows of whole numbers, whose sums no order changes.
+template <class B, class U>
+void check_sums(B& be, const test::matrix<U>& values) {
+    CAPTURE(values.rows());
+    CAPTURE(values.cols());
+    const auto size = static_cast<std::size_t>(values.rows());
+    std::vector<double> expected(size + 1); // one more, which is no row's
+    std::vector<index_t> once(size + 1, 1);
+    once.back() = 0;
+    for (index_t m = 0; m < values.rows(); ++m) {
+        for (index_t j = 0; j < values.cols(); ++j) {
+            expected[static_cast<std::size_t>(m)] += static_cast<double>(values(m, j));
+        }
+    }
+    placed<B, U> x(be, values);
+    placed<B, double> sum(be, std::vector<double>(size + 1));
+    placed<B, index_t> calls(be, std::vector<index_t>(size + 1));
+
+    be.sum_rows(matrix_of<B, const U>(x.rows()), add_sum{sum.vector().data(), calls.vector().data()});
+
+    CHECK(sum.values() == expected);
+    CHECK(calls.values() == once);
+}
+
 } // namespace
 
 TEST_CASE_TEMPLATE("conformance: for_each calls the function once for every number", B, CONFORMING_BACKENDS) {
@@ -143,6 +181,36 @@ TEST_CASE_TEMPLATE("conformance: for_each calls the function once for every numb
         expected.push_back(0);
         CHECK(visits.values() == expected);
     }
+}
+
+TEST_CASE_TEMPLATE("conformance: sum_rows calls the function once for every row, with its sum", B,
+                   CONFORMING_BACKENDS) {
+    using T = typename B::value_type;
+    TEST_RANDOM(random, 104);
+    B be = test::make<B>({.threads = 2});
+    for (const index_t rows : {0, 1, 2, 9, 700}) {
+        for (const index_t cols : {0, 1, 33, 1024, 3000}) { // blocks are of 256 and 1024
+            if (rows * cols <= 30000) {
+                check_sums<B, T>(be, test::small_integers<T>(random, rows, cols, 3));
+                check_sums<B, double>(be, test::small_integers<double>(random, rows, cols));
+            }
+        }
+    }
+}
+
+TEST_CASE_TEMPLATE("conformance: the sum of a row does not depend on the other rows", B, CONFORMING_BACKENDS) {
+    using T = typename B::value_type;
+    TEST_RANDOM(random, 105);
+    B be = test::make<B>({.threads = 2});
+    placed<B, T> x(be, random.normal_matrix<T>(5, 2500, 1));
+    auto together = placed<B, double>::unwritten(be, 5), alone = placed<B, double>::unwritten(be, 5);
+
+    be.sum_rows(matrix_of<B, const T>(x.rows()), store_sum{together.vector().data()});
+    for (index_t m = 0; m < 5; ++m) {
+        be.sum_rows(matrix_of<B, const T>(x.rows().slice(m, 1)), store_sum{alone.vector().slice(m, 1).data()});
+    }
+
+    CHECK(together.values() == alone.values());
 }
 
 TEST_CASE_TEMPLATE("conformance: operations on rows equal reference", B, CONFORMING_BACKENDS) {
@@ -179,7 +247,9 @@ TEST_CASE_TEMPLATE("conformance: operations on rows equal reference", B, CONFORM
             CHECK(test::relative_excess(actual.fresh, expected.fresh, 2) <= 0);
             CHECK(test::relative_excess(actual.mean, expected.mean, 2) <= 0);
             const double n = static_cast<double>(rows);
-            CHECK(test::absolute_excess(actual.total, expected.total, 2 * n * test::unit<double> * 9 * n) <= 0);
+            const double c = static_cast<double>(cols);
+            CHECK(test::absolute_excess(actual.row_sum, expected.row_sum, 2 * c * test::unit<double> * 3 * c) <= 0);
+            CHECK(test::absolute_excess(actual.count_sum, expected.count_sum, 2 * n * test::unit<double> * 9 * n) <= 0);
             CHECK(actual.nonfinite == -1);
         }
     }

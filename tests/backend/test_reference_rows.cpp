@@ -2,6 +2,7 @@
 #include <protonce/backend/reference.hpp>
 
 #include <support/counting_resource.hpp>
+#include <support/store_sum.hpp>
 
 #include <doctest/doctest.h>
 
@@ -9,6 +10,7 @@
 #include <vector>
 
 using namespace protonce;
+using test::store_sum;
 
 TEST_CASE_TEMPLATE("reference: copy, fill, read and write move every type of value", T, float, double) {
     reference_backend<T> be;
@@ -156,19 +158,19 @@ TEST_CASE_TEMPLATE("reference: first_nonfinite_row is the lowest one, and looks 
     CHECK(be.first_nonfinite_row({x.data() + 9, 1, 2, 3}) == 0);
 }
 
-TEST_CASE_TEMPLATE("reference: total adds in double", T, float, double) {
+TEST_CASE_TEMPLATE("reference: sum_rows adds each row in double", T, float, double) {
     reference_backend<T> be;
-    const std::vector<T> values{T(0x1p24), 1, 1}; // in float 2^24 + 1 is 2^24
+    const std::vector<T> values{T(0x1p24), 1, 1, 99, 3, 2, 1, 99}; // in float 2^24 + 1 is 2^24
     const std::vector<double> doubles{0.5, 0.25};
-    std::vector<double> sum(1), sum_of_doubles(1), none{9};
+    std::vector<double> sum(2), sum_of_doubles(1), none{9, 9};
 
-    be.total(view_vector(values), view_vector(sum));
-    be.total(view_vector(doubles), view_vector(sum_of_doubles));
-    be.total(vector_view<const T>{}, view_vector(none));
+    be.sum_rows(matrix_view<const T>(values.data(), 2, 3, 4), store_sum{sum.data()});
+    be.sum_rows(matrix_view<const double>(doubles.data(), 1, 2), store_sum{sum_of_doubles.data()});
+    be.sum_rows(matrix_view<const T>(values.data(), 2, 0), store_sum{none.data()});
 
-    CHECK(sum[0] == 0x1p24 + 2);
+    CHECK(sum == std::vector<double>{0x1p24 + 2, 6});
     CHECK(sum_of_doubles[0] == 0.75);
-    CHECK(none[0] == 0);
+    CHECK(none == std::vector<double>{0, 0});
 }
 
 TEST_CASE_TEMPLATE("reference: top_rows are the largest inner products, descending, the lowest row first if equal", T,

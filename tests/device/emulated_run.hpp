@@ -51,11 +51,13 @@ public:
 
     template <class F>
     void for_each(protonce::index_t n, const F& f) {
-        queue([=] {
-            for (protonce::index_t i = 0; i < n; ++i) {
-                f(i);
-            }
-        });
+        if (n > 0) {
+            queue([=] {
+                for (protonce::index_t i = 0; i < n; ++i) {
+                    f(i);
+                }
+            });
+        }
     }
     template <class Kernel>
     void launch(protonce::index_t blocks, std::size_t shared_bytes, const Kernel& kernel) {

@@ -4,10 +4,12 @@
 #include <support/contrast_run.hpp>
 
 #include <protonce/core/bfloat16.hpp>
+#include <protonce/m_step/proto_nce.hpp>
 
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstddef>
 #include <limits>
 #include <type_traits>
 #include <vector>
@@ -186,6 +188,36 @@ TEST_CASE_TEMPLATE("device: any negative label means none; an empty view is not 
     be.segment_sum(rows, weight.vector().slice(0, 0), labels.vector(), sum.rows(), members.vector());
     CHECK(sum.values() == std::vector<double>{16, 0, 0, 10});
     CHECK(members.values() == std::vector<double>{1, 0, 0, 2});
+}
+
+TEST_CASE_TEMPLATE("device: a sample of -1 has no term in ProtoNCE", B, CONFORMING_BACKENDS) {
+    using T = typename B::value_type;
+    TEST_RANDOM(random, 609);
+    B be = test::make<B>({});
+    placed<B, T> query(be, random.unit_rows<T>(4, 3)), prototypes(be, random.unit_rows<T>(5, 3));
+    placed<B, T> temperatures(be, std::vector<T>(5, T(0.5)));
+    placed<B, label_t> labels(be, std::vector<label_t>{2, 4, 0, 1, 3}); // the first is nobody's
+    placed<B, index_t> sample(be, std::vector<index_t>{-1, 2, 3, -1});
+    const prototype_level<T, typename B::space> level{.prototypes = prototypes.rows(),
+                                                      .assignment = labels.vector().slice(1, 4),
+                                                      .temperatures = temperatures.vector()};
+    auto loss = placed<B, T>::unwritten(be, 1);
+    auto per_row = placed<B, T>::unwritten(be, 1, 4), gradient = placed<B, T>::unwritten(be, 4, 3);
+
+    proto_nce(be, {.query = query.rows(), .sample = sample.vector(), .levels = {&level, 1}},
+              {.negatives = negatives::all},
+              {.loss = loss.vector(), .loss_per_row = per_row.rows(), .grad_query = gradient.rows()});
+
+    const auto rows = per_row.values();
+    CHECK(rows[0] == 0);
+    CHECK(rows[1] > 0);
+    CHECK(rows[2] > 0);
+    CHECK(rows[3] == 0);
+    CHECK(loss.values()[0] == static_cast<T>((static_cast<double>(rows[1]) + static_cast<double>(rows[2])) / 2));
+    const auto slopes = gradient.values();
+    for (const std::ptrdiff_t i : {0, 3}) {
+        CHECK(std::vector<T>(slopes.begin() + 3 * i, slopes.begin() + 3 * i + 3) == std::vector<T>(3, T(0)));
+    }
 }
 
 TEST_CASE_TEMPLATE("device: rows in bf16 become float and come back", B, CONFORMING_BACKENDS) {

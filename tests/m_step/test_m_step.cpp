@@ -35,7 +35,7 @@ struct step_problem : proto_problem<T> {
           accuracy_per_level(num_clusters.size()), grad_query(rows, cols), grad_positive(rows, cols),
           grad_negatives(count, cols) {
         for (const index_t k : num_clusters) {
-            grad_prototypes.emplace_back(k, cols);
+            grad_prototypes.emplace_back(k, cols, k % 2); // rows apart, or not
             grad_temperatures.emplace_back(std::size_t(k));
         }
         prototype_views = test::views_of(grad_prototypes);
@@ -174,6 +174,28 @@ TEST_CASE_TEMPLATE("m_step: without levels it is InfoNCE alone", B, TEST_BACKEND
     CHECK(p.loss_instance == info_loss);
     CHECK(p.loss_prototypes[0] == 0);
     CHECK(test::distance(p.grad_query, grad_info) == 0);
+}
+
+TEST_CASE_TEMPLATE("m_step: each number is the same when it alone is asked for", B, TEST_BACKENDS) {
+    using T = value_of<B>;
+    TEST_RANDOM(random, 89);
+    B be;
+    step_problem<T> p(random, 7, 20, 5, {6, 11, 4});
+    m_step(be, p.in(be), {.num_negatives = 3}, p.out(be));
+    const auto alone = [&](vector_view<T> m_step_outputs<B>::*member, std::size_t size) {
+        std::vector<T> value(size);
+        m_step_outputs<B> out;
+        out.*member = view_vector(value);
+        m_step(be, p.in(be), {.num_negatives = 3}, out);
+        return value;
+    };
+
+    CHECK(alone(&m_step_outputs<B>::loss, 1) == p.loss);
+    CHECK(alone(&m_step_outputs<B>::loss_instance, 1) == p.loss_instance);
+    CHECK(alone(&m_step_outputs<B>::loss_prototypes, 1) == p.loss_prototypes);
+    CHECK(alone(&m_step_outputs<B>::loss_per_level, 3) == p.per_level);
+    CHECK(alone(&m_step_outputs<B>::accuracy_instance, 1) == p.accuracy);
+    CHECK(alone(&m_step_outputs<B>::accuracy_per_level, 3) == p.accuracy_per_level);
 }
 
 TEST_CASE_TEMPLATE("m_step: the total is the weighted sum of its parts, and a weight of 0 leaves a part out", B,

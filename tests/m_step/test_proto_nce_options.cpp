@@ -34,16 +34,62 @@ TEST_CASE_TEMPLATE("proto_nce: reductions are sums and means over the levels of 
               {.loss = view_vector(none), .loss_per_level = view_vector(levels_of_none)});
     proto_nce(be, in, {}, {.loss_per_level = view_vector(levels_of_mean)});
 
+    std::vector<T> added(11, T(2));
+    proto_nce(be, in, {.reduction = reduction::none}, {.loss = view_vector(added), .accumulate = true});
+
     const double rounding = 8 * double(std::numeric_limits<T>::epsilon());
     double total = 0;
     for (index_t i = 0; i < 11; ++i) {
         const double expected = (double(per_row(0, i)) + double(per_row(1, i))) / 2;
         CHECK(std::abs(double(none[std::size_t(i)]) - expected) <= rounding * (1 + expected));
+        CHECK(std::abs(double(added[std::size_t(i)]) - 2 - expected) <= rounding * (3 + expected));
         total += expected;
     }
     CHECK(std::abs(double(sum[0]) - total) <= rounding * total);
     CHECK(levels_of_sum == levels_of_mean);
     CHECK(levels_of_none == levels_of_mean);
+}
+
+TEST_CASE_TEMPLATE("proto_nce: each of many levels is what it is alone", B, TEST_BACKENDS) {
+    using T = value_of<B>;
+    TEST_RANDOM(random, 58);
+    B be;
+    constexpr std::size_t levels = 19; // labels are gathered for 8 at once
+    proto_problem<T> p(random, 6, 20, 4, std::vector<index_t>(levels, 5));
+    for (std::size_t m = 0; m < levels; ++m) {
+        p.own(m, index_t(m % 6)) = -1;
+    }
+    test::matrix<T> per_row(levels, 6, 2), top1(levels, 6, 1);
+    std::vector<T> loss(1), per_level(levels), accuracy(levels);
+
+    proto_nce(be, inputs(be, p), {.negatives = negatives::all},
+              {.loss = view_vector(loss),
+               .loss_per_level = view_vector(per_level),
+               .loss_per_row = per_row.view(),
+               .top1 = top1.view(),
+               .accuracy_per_level = view_vector(accuracy)});
+
+    double sum = 0;
+    for (std::size_t m = 0; m < levels; ++m) {
+        CAPTURE(m);
+        test::matrix<T> per_row_alone(1, 6), top1_alone(1, 6);
+        std::vector<T> loss_alone(1), accuracy_alone(1);
+        auto in = inputs(be, p);
+        in.levels = in.levels.subspan(m, 1);
+        proto_nce(be, in, {.negatives = negatives::all},
+                  {.loss = view_vector(loss_alone),
+                   .loss_per_row = per_row_alone.view(),
+                   .top1 = top1_alone.view(),
+                   .accuracy_per_level = view_vector(accuracy_alone)});
+        for (index_t i = 0; i < 6; ++i) {
+            CHECK(per_row(index_t(m), i) == per_row_alone(0, i));
+            CHECK(top1(index_t(m), i) == top1_alone(0, i));
+        }
+        CHECK(per_level[m] == loss_alone[0]);
+        CHECK(accuracy[m] == accuracy_alone[0]);
+        sum += double(loss_alone[0]);
+    }
+    CHECK(double(loss[0]) == doctest::Approx(sum / levels).epsilon(1e-6));
 }
 
 TEST_CASE_TEMPLATE("proto_nce: the columns used are readable, and given back as negatives they give the same bits", B,

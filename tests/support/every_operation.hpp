@@ -3,6 +3,7 @@
 #include <support/contrast_run.hpp>
 #include <support/placed.hpp>
 #include <support/random.hpp>
+#include <support/store_sum.hpp>
 
 #include <cstddef>
 #include <cstring>
@@ -96,18 +97,22 @@ results run_every_operation(B& be, const workload<typename B::value_type>& in) {
     auto scalars = placed<B, double>::unwritten(be, in.clusters);
     auto mean = placed<B, T>::unwritten(be, in.clusters, in.cols);
     auto total = placed<B, double>::unwritten(be, 1);
+    auto row_sum = placed<B, double>::unwritten(be, in.rows);
     auto drawn = placed<B, index_t>::unwritten(be, 20);
     be.segment_sum(x.rows(), weight.vector(), assignment.vector(), sum.rows(), count.vector());
     be.mean_rows(sum.rows(), count.vector(), mean.rows());
     be.segment_scalar_sum(values.vector(), scalar_map::square_root, {}, assignment.vector(), scalars.vector(),
                           count.vector());
-    be.total(values.vector(), total.vector());
+    be.sum_rows(protonce::matrix_of<B, const double>(values.vector().data(), 1, in.rows),
+                store_sum{total.vector().data()});
+    be.sum_rows(protonce::matrix_of<B, const T>(x.rows()), store_sum{row_sum.vector().data()});
     be.draw_weighted(values.vector(), weight.vector(), uniform.vector(), drawn.vector());
     add(sum);
     add(count);
     add(scalars);
     add(mean);
     add(total);
+    add(row_sum);
     add(drawn);
     out.add(std::vector<index_t>{be.farthest_in_segment(values.vector(), weight.vector(), assignment.vector(), 3),
                                  be.first_nonfinite_row(x.rows())});

@@ -174,13 +174,15 @@ public:
         return -1;
     }
 
-    template <class U>
-    void total(vector_view<U> values, vector_view<double> sum) {
-        double running = 0;
-        for (const U value : values) {
-            running += static_cast<double>(value);
-        }
-        sum[0] = running;
+    template <class U, class F>
+    void sum_rows(matrix_view<U> rows, const F& f) {
+        each_row(rows.rows(), [&](index_t m) {
+            double sum = 0;
+            for (const U value : rows.row(m)) {
+                sum += static_cast<double>(value);
+            }
+            f(m, sum);
+        });
     }
 
     void segment_sum(matrix_view<const T> rows, vector_view<const T> weight, vector_view<const label_t> assignment,

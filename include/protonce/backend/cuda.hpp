@@ -78,11 +78,9 @@ public:
     void relax_nearest(row_index& index, matrix_view<const T, space> candidate, vector_view<double, space> least) {
         base::relax_nearest(plain(index), candidate, least);
     }
-    template <class U>
-    void total(vector_view<U, space> values, vector_view<double, space> sum) {
-        double* to = sum.data();
-        detail::cuda::sum_on_device(this->run(), static_cast<const U*>(values.data()), values.size(),
-                                    [=] PROTONCE_ON_DEVICE(double all) { to[0] = all; });
+    template <class U, class F>
+    void sum_rows(matrix_view<U, space> rows, const F& f) {
+        detail::cuda::sum_rows_on_device<const U>(this->run(), rows, f);
     }
     void draw_columns(std::span<const column_request<T, space>> requests) {
         detail::cuda::draw_columns<T>(this->run(), this->scratch(), requests);

@@ -149,14 +149,16 @@ public:
         return -1;
     }
 
-    /// sum_0 = sum of values, of T or double.
-    template <class U>
-    void total(vector_view<U> values, vector_view<double> sum) {
-        double running = 0;
-        for (const U value : values) {
-            running += static_cast<double>(value);
+    /// f(m, sum of row m) for every row of values of T or double.
+    template <class U, class F>
+    void sum_rows(matrix_view<U> rows, const F& f) {
+        for (index_t m = 0; m < rows.rows(); ++m) {
+            double sum = 0;
+            for (const U value : rows.row(m)) {
+                sum += static_cast<double>(value);
+            }
+            f(m, sum);
         }
-        sum[0] = running;
     }
 
     /// sum_k = sum of weight_i rows_i and count_k = sum of weight_i, over the rows i with label k; no weight: all 1.

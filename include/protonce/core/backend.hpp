@@ -48,6 +48,10 @@ namespace detail {
 struct any_function {
     PROTONCE_HOST_DEVICE void operator()(index_t /*i*/) const {}
 };
+/// Any function of a row and its sum, for has_rows.
+struct any_row_function {
+    PROTONCE_HOST_DEVICE void operator()(index_t /*m*/, double /*sum*/) const {}
+};
 
 template <class B, class U>
 using seam_vector = vector_view<U, typename B::space>;
@@ -99,7 +103,7 @@ template <class B, class T = typename B::value_type>
 concept has_rows = requires(B& be, seam_matrix<B, const T> x, seam_matrix<B, T> y, seam_vector<B, const T> u,
                             seam_vector<B, T> v, seam_vector<B, const index_t> id, seam_vector<B, const label_t> cl,
                             seam_vector<B, label_t> l, seam_vector<B, double> d, seam_vector<B, const double> cd,
-                            seam_matrix<B, const double> sum, double a) {
+                            seam_matrix<B, const double> sum, double a, any_row_function f) {
     be.row_norms(x, v);                     // v_i = ||x_i||
     be.normalize_rows(x, y, v);             // y_i = x_i / ||x_i||, 0 for a zero row; v: the norms, or empty
     be.normalize_rows_gradient(y, u, x, y); // (unit rows, norms, gradient to them, gradient to x), 0 for a zero row
@@ -110,8 +114,9 @@ concept has_rows = requires(B& be, seam_matrix<B, const T> x, seam_matrix<B, T> 
     be.axpby(a, u, a, v);
     be.mean_rows(sum, cd, y);                               // y_k = sum_k / cd_k; rows with cd_k = 0 stay as they are
     { be.first_nonfinite_row(x) } -> std::same_as<index_t>; // -1: none; waits
-    be.total(u, d);                                         // d_0 = sum of u, in fixed blocks; also for double values
-    be.total(cd, d);
+    // f(m, sum of row m) for every row, as for_each calls it: sums in an order that the number of columns decides.
+    be.sum_rows(x, f);
+    be.sum_rows(sum, f);
 };
 
 template <class B, class T = typename B::value_type>

@@ -2,6 +2,7 @@
 #pragma once
 #include <protonce/core/backend.hpp>
 #include <protonce/core/check.hpp>
+#include <protonce/m_step/problem_constants.hpp>
 #include <protonce/m_step/reduction.hpp>
 
 #include <cmath>
@@ -107,12 +108,17 @@ contrast<value_of<B>, typename B::space> info_nce_problem(B& be, typename worksp
                                                           double weight, const info_nce_outputs<B>& out) {
     const index_t rows = in.query.rows();
     contrast<value_of<B>, typename B::space> problem{.query = in.query};
-    if (options.pool == key_pool::batch) {
+    const bool batch = options.pool == key_pool::batch;
+    add_constants<B>(be, scratch,
+                     {.temperature = options.temperature,
+                      .learned = in.temperature,
+                      .factor = row_factor(options.reduction, rows, weight),
+                      .upstream = in.upstream,
+                      .has_own = batch},
+                     problem);
+    if (batch) {
         // Key i is column i; its gradient as positive and as negative of others is one row.
-        const auto own = scratch.template vector<label_t>(rows);
-        fill_cycle(be, 0, own);
         problem.columns = in.positive;
-        problem.own = own;
         problem.pool_group = in.query_cluster;
         problem.grad_columns = out.grad_positive;
     } else {
@@ -126,8 +132,6 @@ contrast<value_of<B>, typename B::space> info_nce_problem(B& be, typename worksp
     if (!problem.pool_group.empty()) {
         problem.row_group = in.query_cluster;
     }
-    problem.temperature = temperature_view(be, scratch, options.temperature, in.temperature);
-    problem.row_scale = row_scale(be, scratch, options.reduction, rows, weight, in.upstream);
     problem.accumulate = out.accumulate;
     problem.loss = given_or_scratch(scratch, out.loss_per_row, !out.loss.empty(), rows);
     problem.top1 = given_or_scratch(scratch, out.top1, !out.accuracy.empty(), rows);
@@ -137,9 +141,14 @@ contrast<value_of<B>, typename B::space> info_nce_problem(B& be, typename worksp
 }
 
 template <backend B>
-info_nce_report reduce_info_nce(B& be, const info_nce_inputs<B>& in, const info_nce_options& options,
-                                const contrast<value_of<B>, typename B::space>& problem,
-                                const info_nce_outputs<B>& out) {
+info_nce_report report_info_nce(const info_nce_inputs<B>& in, const info_nce_options& options) {
+    const index_t num_negatives = options.pool == key_pool::batch ? in.query.rows() - 1 : in.negatives.rows();
+    return {.num_negatives = num_negatives, .chance_level = std::log1p(static_cast<double>(num_negatives))};
+}
+
+template <backend B>
+void reduce_info_nce(B& be, const info_nce_options& options, const contrast<value_of<B>, typename B::space>& problem,
+                     const info_nce_outputs<B>& out) {
     using rows_view = vector_of<B, const value_of<B>>;
     if (!out.loss.empty()) {
         reduce(be, options.reduction, rows_view(problem.loss), out.loss, out.accumulate);
@@ -147,8 +156,6 @@ info_nce_report reduce_info_nce(B& be, const info_nce_inputs<B>& in, const info_
     if (!out.accuracy.empty()) {
         reduce(be, reduction::mean, rows_view(problem.top1), out.accuracy, false);
     }
-    const index_t num_negatives = options.pool == key_pool::batch ? in.query.rows() - 1 : in.negatives.rows();
-    return {.num_negatives = num_negatives, .chance_level = std::log1p(static_cast<double>(num_negatives))};
 }
 
 } // namespace detail
@@ -178,7 +185,8 @@ info_nce_report info_nce(B& be, const info_nce_inputs<B>& inputs, const info_nce
     const contrast<value_of<B>, typename B::space> problem =
         detail::info_nce_problem(be, scratch, inputs, options, 1.0, outputs);
     be.softmax_contrast(std::span(&problem, 1));
-    return detail::reduce_info_nce(be, inputs, options, problem, outputs);
+    detail::reduce_info_nce(be, options, problem, outputs);
+    return detail::report_info_nce(inputs, options);
 }
 
 } // namespace protonce::inline v0

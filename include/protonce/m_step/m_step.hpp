@@ -2,6 +2,7 @@
 #pragma once
 #include <protonce/core/backend.hpp>
 #include <protonce/core/check.hpp>
+#include <protonce/core/host_device.hpp>
 #include <protonce/m_step/info_nce.hpp>
 #include <protonce/m_step/proto_nce.hpp>
 
@@ -140,6 +141,78 @@ void check_m_step(const m_step_options& options, const m_step_inputs<B>& in, con
     }
 }
 
+/// For sum_rows of what InfoNCE's rows and the levels' rows have: each part's mean.
+template <class T>
+struct mean_of_part {
+    index_t first; // part that row 0 is
+    double rows;
+    T* instance;
+    mean_of_level<T> level;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t m, double sum) const {
+        const index_t part = first + m;
+        if (part == 0) {
+            instance[0] = quotient<T>(sum, rows);
+        } else {
+            level(part - 1, sum);
+        }
+    }
+};
+
+/// For sum_rows of the levels' mean losses, a single row: ProtoNCE and the loss of all parts.
+template <class T>
+struct add_parts {
+    double levels;
+    T* prototypes; // or null
+    const T* instance;
+    double instance_weight;
+    double prototype_weight;
+    bool accumulate;
+    T* loss; // or null
+
+    PROTONCE_HOST_DEVICE void operator()(index_t, double sum) const {
+        const T mean = quotient<T>(sum, levels);
+        if (prototypes != nullptr) {
+            prototypes[0] = mean;
+        }
+        if (loss != nullptr) {
+            const T weighted = weighted_sum(instance_weight, instance[0], accumulate ? 1.0 : 0.0, loss[0]);
+            loss[0] = weighted_sum(prototype_weight, mean, 1.0, weighted);
+        }
+    }
+};
+
+/// One number for each part of the loss and row of the batch: (1 + M, B), InfoNCE's first, as far as they are wanted.
+template <backend B>
+class part_rows {
+public:
+    part_rows(typename workspace<typename B::space>::scope& scratch, index_t num_levels, index_t rows,
+              bool wants_instance, bool wants_levels)
+        : first_(wants_instance ? 0 : 1), last_(wants_levels ? 1 + num_levels : 1) {
+        if (first_ < last_) {
+            values_ = scratch.template matrix<value_of<B>>(1 + num_levels, rows);
+        }
+    }
+    vector_of<B> instance() const { return first_ == 0 ? values_.row(0) : vector_of<B>{}; }
+    matrix_of<B> levels() const { return last_ > 1 ? values_.slice(1, last_ - 1) : matrix_of<B>{}; }
+
+    /// The means over the rows, over those that take part where it is a level.
+    void reduce(B& be, vector_of<B, const double> participants, vector_of<B> instance, vector_of<B> level) const {
+        if (first_ < last_) {
+            be.sum_rows(matrix_of<B, const value_of<B>>(values_.slice(first_, last_ - first_)),
+                        mean_of_part<value_of<B>>{first_,
+                                                  static_cast<double>(values_.cols()),
+                                                  instance.data(),
+                                                  {participants.data(), level.data(), nullptr}});
+        }
+    }
+
+private:
+    index_t first_;
+    index_t last_;
+    matrix_of<B> values_{};
+};
+
 } // namespace detail
 
 /// The loss of one batch of Prototypical Contrastive Learning and its gradients (Li et al. 2021, equation 11):
@@ -158,49 +231,55 @@ m_step_report m_step(B& be, const m_step_inputs<B>& inputs, const m_step_options
                      const m_step_outputs<B>& outputs) {
     using T = value_of<B>;
     detail::check_m_step(options, inputs, outputs);
-    const bool has_levels = !inputs.levels.empty();
+    const auto num_levels = static_cast<index_t>(inputs.levels.size());
     typename workspace<typename B::space>::scope scratch(be.scratch());
     workspace<host>::scope host_scratch(be.host_scratch());
     detail::m_step_parts<B> parts(inputs, options, outputs);
-    const bool wants_loss = !outputs.loss.empty();
-    const auto instance_loss = detail::given_or_scratch(scratch, outputs.loss_instance, wants_loss, 1);
-    const auto prototype_loss = detail::given_or_scratch(scratch, outputs.loss_prototypes, wants_loss, 1);
 
     detail::check_info_nce(be, "m_step", parts.instance_in, parts.instance_options, parts.instance_out);
-    matrix_of<B, const label_t> own{};
-    if (has_levels) {
-        own = detail::check_proto_nce(be, scratch, "m_step", parts.prototype_in, parts.prototype_options,
-                                      parts.prototype_out);
+    detail::proto_nce_rows<B> rows{};
+    if (num_levels > 0) {
+        rows = detail::check_proto_nce(be, scratch, "m_step", parts.prototype_in, parts.prototype_options,
+                                       parts.prototype_out);
     }
-    // The parts' losses are overwritten; their problems must know that they are wanted.
-    parts.instance_out.loss = instance_loss;
-    parts.prototype_out.loss = prototype_loss;
+    const bool wants_loss = !outputs.loss.empty();
+    const bool wants_instance = wants_loss || !outputs.loss_instance.empty();
+    const bool wants_prototypes = wants_loss || !outputs.loss_prototypes.empty();
+    const bool wants_levels = num_levels > 0 && (wants_prototypes || !outputs.loss_per_level.empty());
+    const index_t num_rows = inputs.query.rows();
+    const detail::part_rows<B> losses(scratch, num_levels, num_rows, wants_instance, wants_levels);
+    const detail::part_rows<B> top1(scratch, num_levels, num_rows, !outputs.accuracy_instance.empty(),
+                                    !outputs.accuracy_per_level.empty());
+    parts.instance_out.loss_per_row = losses.instance();
+    parts.instance_out.top1 = top1.instance();
+    parts.prototype_out.loss_per_row = losses.levels();
+    parts.prototype_out.top1 = top1.levels();
 
     m_step_report report;
     const auto problems = detail::take_problems<B>(host_scratch, 1 + inputs.levels.size());
     problems[0] = detail::info_nce_problem(be, scratch, parts.instance_in, parts.instance_options,
                                            options.instance_weight, parts.instance_out);
-    const auto participants = scratch.template vector<double>(own.rows());
-    if (has_levels) {
-        report.prototypes = detail::proto_nce_problems(be, scratch, host_scratch, own, parts.prototype_in,
-                                                       parts.prototype_options, options.prototype_weight, true,
-                                                       parts.prototype_out, participants, problems.subspan(1));
+    report.instance = detail::report_info_nce(parts.instance_in, parts.instance_options);
+    if (num_levels > 0) {
+        report.prototypes =
+            detail::proto_nce_problems(be, scratch, host_scratch, rows, parts.prototype_in, parts.prototype_options,
+                                       options.prototype_weight, true, parts.prototype_out, problems.subspan(1));
     }
     be.softmax_contrast(std::span<const detail::problem_of<B>>(problems));
 
-    parts.instance_out.accumulate = false; // from here on it would concern the losses of the parts alone
-    parts.prototype_out.accumulate = false;
-    report.instance =
-        detail::reduce_info_nce(be, parts.instance_in, parts.instance_options, problems[0], parts.instance_out);
-    if (has_levels) {
-        detail::reduce_proto_nce<B>(be, participants, reduction::mean, problems.subspan(1), parts.prototype_out);
-    } else if (!prototype_loss.empty()) {
-        be.fill(prototype_loss, T{0});
-    }
-    if (wants_loss) {
-        be.axpby(options.instance_weight, vector_of<B, const T>(instance_loss), outputs.accumulate ? 1.0 : 0.0,
-                 outputs.loss);
-        be.axpby(options.prototype_weight, vector_of<B, const T>(prototype_loss), 1.0, outputs.loss);
+    const auto instance_loss = detail::given_or_scratch(scratch, outputs.loss_instance, wants_loss, 1);
+    const auto level_loss = detail::given_or_scratch(scratch, outputs.loss_per_level, wants_levels, num_levels);
+    losses.reduce(be, rows.participants, instance_loss, level_loss);
+    top1.reduce(be, rows.participants, outputs.accuracy_instance, outputs.accuracy_per_level);
+    if (wants_prototypes) {
+        be.sum_rows(detail::one_row(level_loss),
+                    detail::add_parts<T>{.levels = static_cast<double>(num_levels),
+                                         .prototypes = detail::data_of(outputs.loss_prototypes),
+                                         .instance = instance_loss.data(),
+                                         .instance_weight = options.instance_weight,
+                                         .prototype_weight = options.prototype_weight,
+                                         .accumulate = outputs.accumulate,
+                                         .loss = detail::data_of(outputs.loss)});
     }
     return report;
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <protonce/core/backend.hpp>
 #include <protonce/core/check.hpp>
+#include <protonce/m_step/problem_constants.hpp>
 #include <protonce/m_step/reduction.hpp>
 
 #include <span>
@@ -127,24 +128,25 @@ void nt_xent(B& be, const nt_xent_inputs<B>& inputs, const nt_xent_options& opti
         detail::fill_rows(be, gradient, T{0});
     }
 
-    const auto own = scratch.template vector<label_t>(2 * rows);
-    detail::fill_cycle(be, rows, own);
-    const auto self = scratch.template vector<label_t>(2 * rows);
-    detail::fill_cycle(be, 0, self);
-    const contrast<T, typename B::space> problem{
+    contrast<T, typename B::space> problem{
         .query = views,
         .columns = views,
-        .own = own,
-        .self = self,
-        .temperature = detail::temperature_view(be, scratch, options.temperature, inputs.temperature),
-        .row_scale = detail::row_scale(be, scratch, options.reduction, 2 * rows, 1.0, inputs.upstream),
         .accumulate = outputs.accumulate,
         .loss = detail::given_or_scratch(scratch, outputs.loss_per_row, !outputs.loss.empty(), 2 * rows),
         .top1 = detail::given_or_scratch(scratch, outputs.top1, !outputs.accuracy.empty(), 2 * rows),
         .grad_query = gradient,
         .grad_columns = gradient,
         .grad_temperature = outputs.grad_temperature};
-    be.softmax_contrast(std::span(&problem, 1));
+    detail::add_constants<B>(be, scratch,
+                             {.temperature = options.temperature,
+                              .learned = inputs.temperature,
+                              .factor = detail::row_factor(options.reduction, 2 * rows, 1.0),
+                              .upstream = inputs.upstream,
+                              .has_own = true,
+                              .first_own = rows,
+                              .has_self = true},
+                             problem);
+    be.softmax_contrast(std::span<const contrast<T, typename B::space>>(&problem, 1));
 
     if (wants_first && !in_place) {
         const matrix_of<B, const T> part = gradient.slice(0, rows);

@@ -34,14 +34,13 @@ proto_nce_report proto_nce(B& be, const proto_nce_inputs<B>& inputs, const proto
                            const proto_nce_outputs<B>& outputs) {
     typename workspace<typename B::space>::scope scratch(be.scratch());
     workspace<host>::scope host_scratch(be.host_scratch());
-    const matrix_of<B, const label_t> own = detail::check_proto_nce(be, scratch, "proto_nce", inputs, options, outputs);
+    auto rows = detail::check_proto_nce(be, scratch, "proto_nce", inputs, options, outputs);
 
-    const auto participants = scratch.template vector<double>(own.rows());
     const auto problems = detail::take_problems<B>(host_scratch, inputs.levels.size());
-    const auto report = detail::proto_nce_problems(be, scratch, host_scratch, own, inputs, options, 1.0,
-                                                   outputs.accumulate, outputs, participants, problems);
+    const auto report = detail::proto_nce_problems(be, scratch, host_scratch, rows, inputs, options, 1.0,
+                                                   outputs.accumulate, outputs, problems);
     be.softmax_contrast(std::span<const detail::problem_of<B>>(problems));
-    detail::reduce_proto_nce<B>(be, participants, options.reduction, problems, outputs);
+    detail::reduce_proto_nce(be, rows, options.reduction, outputs);
     return report;
 }
 

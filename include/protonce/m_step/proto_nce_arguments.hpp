@@ -4,6 +4,7 @@
 #include <protonce/core/check.hpp>
 #include <protonce/core/prototype_level.hpp>
 #include <protonce/m_step/negative_prototypes.hpp>
+#include <protonce/m_step/proto_nce_rows.hpp>
 #include <protonce/m_step/reduction.hpp>
 
 #include <algorithm>
@@ -149,11 +150,11 @@ void check_proto_nce_outputs(std::string_view function, const proto_nce_inputs<B
     }
 }
 
-/// Every check of proto_nce(). Delivers the prototype of each row at each level, (M, B), in `scratch`.
+/// Every check of proto_nce(). Delivers the prototype of each row at each level, in `scratch`.
 template <backend B>
-matrix_of<B, label_t> check_proto_nce(B& be, typename workspace<typename B::space>::scope& scratch,
-                                      std::string_view function, const proto_nce_inputs<B>& in,
-                                      const proto_nce_options& options, const proto_nce_outputs<B>& out) {
+proto_nce_rows<B> check_proto_nce(B& be, typename workspace<typename B::space>::scope& scratch,
+                                  std::string_view function, const proto_nce_inputs<B>& in,
+                                  const proto_nce_options& options, const proto_nce_outputs<B>& out) {
     check_reduction(function, options.reduction);
     const auto mode = options.negatives;
     if (mode != negatives::deduplicated && mode != negatives::reference_compatible && mode != negatives::all) {
@@ -200,24 +201,22 @@ matrix_of<B, label_t> check_proto_nce(B& be, typename workspace<typename B::spac
     }
     check_proto_nce_outputs(function, in, options, out);
 
-    const auto own = scratch.template matrix<label_t>(static_cast<index_t>(in.levels.size()), rows);
+    const proto_nce_rows<B> found = find_own(be, scratch, in.levels, in.sample);
     for (std::size_t m = 0; m < in.levels.size(); ++m) {
         const auto& level = in.levels[m];
-        const auto own_of_level = own.row(static_cast<index_t>(m));
-        be.gather_labels(level.assignment, in.sample, own_of_level);
-        check_own<B>(function, element_name("levels", m, ".assignment"), own_of_level, level.prototypes.rows());
+        const vector_of<B, const label_t> own = found.own.row(static_cast<index_t>(m));
+        check_own<B>(function, element_name("levels", m, ".assignment"), own, level.prototypes.rows());
         if (!in.negative_id.empty()) {
             const element_name name("negative_id", m);
             check::well_formed(function, name, in.negative_id[m]);
-            check_given_negatives(be, function, name, in.negative_id[m], vector_of<B, const label_t>(own_of_level),
-                                  level.prototypes.rows());
+            check_given_negatives(be, function, name, in.negative_id[m], own, level.prototypes.rows());
         }
     }
     check::finite_rows(be, function, "query", in.query);
     for (std::size_t m = 0; m < in.levels.size(); ++m) {
         check::finite_rows(be, function, element_name("levels", m, ".prototypes"), in.levels[m].prototypes);
     }
-    return own;
+    return found;
 }
 
 } // namespace detail

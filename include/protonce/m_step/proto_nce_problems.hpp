@@ -5,6 +5,7 @@
 #include <protonce/core/rng.hpp>
 #include <protonce/m_step/negative_prototypes.hpp>
 #include <protonce/m_step/proto_nce_arguments.hpp>
+#include <protonce/m_step/proto_nce_rows.hpp>
 #include <protonce/m_step/reduction.hpp>
 
 #include <algorithm>
@@ -69,19 +70,6 @@ struct count_columns {
     }
 };
 
-/// Does the row take part, as a number, and that times the levels.
-struct count_participant {
-    const label_t* own;
-    double levels;
-    double* count;
-    double* divisor;
-
-    PROTONCE_HOST_DEVICE void operator()(index_t i) const {
-        count[i] = own[i] >= 0 ? 1.0 : 0.0;
-        divisor[i] = levels * count[i];
-    }
-};
-
 /// Puts given negatives behind the batch's own columns; never more than there is room for.
 template <backend B>
 void append_columns(B& be, vector_of<B, const index_t> given, index_t capacity,
@@ -143,58 +131,48 @@ std::span<const request_of<B>> columns_of_levels(B& be, typename workspace<typen
     return requests;
 }
 
-/// Counts the rows that take part, `participants` (1,), and says what a mean over them and the levels gives each:
-/// dL/dl_i, (1,) or (B,).
+/// Counts the rows that take part at each level, and says what a mean over them and the levels gives each: dL/dl_i, (M,) of the levels;
+/// else (1,) or (B,) of all of them.
 template <backend B>
-vector_of<B, const value_of<B>> level_row_scale(B& be, typename workspace<typename B::space>::scope& scratch,
-                                                vector_of<B, const label_t> own, index_t num_levels, double weight,
-                                                reduction how, vector_of<B, const value_of<B>> upstream,
-                                                vector_of<B, double> participants) {
+vector_of<B, const value_of<B>> level_scales(B& be, typename workspace<typename B::space>::scope& scratch,
+                                             proto_nce_rows<B>& rows, double weight, reduction how,
+                                             vector_of<B, const value_of<B>> upstream) {
     using T = value_of<B>;
+    const index_t num_levels = rows.own.rows();
     const double levels = static_cast<double>(num_levels);
-    const auto scale = scratch.template vector<T>(how == reduction::none && !upstream.empty() ? upstream.size() : 1);
-
-    typename workspace<typename B::space>::scope local(be.scratch());
-    const auto counts = local.template vector<double>(own.size());
-    const auto divisors = local.template vector<double>(own.size());
-    const auto divisor = local.template vector<double>(1);
-    be.for_each(own.size(), count_participant{own.data(), levels, counts.data(), divisors.data()});
-    be.total(vector_of<B, const double>(counts), participants);
-    if (how != reduction::mean) {
-        if (upstream.empty()) {
-            be.fill(scale, static_cast<T>(weight / levels));
-        } else {
-            be.axpby(weight / levels, upstream, 0.0, scale);
-        }
-        return scale;
+    const bool is_mean = how == reduction::mean;
+    const index_t shared = upstream.empty() ? 1 : upstream.size();
+    const auto scale = scratch.template vector<T>(is_mean ? num_levels : shared);
+    rows.participants = scratch.template vector<double>(num_levels);
+    be.sum_rows(matrix_of<B, const T>(rows.takes_part),
+                count_participants<T>{.weight = weight,
+                                      .levels = levels,
+                                      .upstream = data_of(upstream),
+                                      .participants = rows.participants.data(),
+                                      .scale = is_mean ? scale.data() : nullptr});
+    if (!is_mean) {
+        be.for_each(shared, scale_upstream<T>{weight / levels, data_of(upstream), scale.data()});
     }
-    be.total(vector_of<B, const double>(divisors), divisor); // levels * participants
-    const auto numerator = local.template vector<double>(1);
-    if (upstream.empty()) {
-        be.fill(numerator, weight);
-    } else {
-        be.axpby(weight, upstream, 0.0, scale);
-        be.total(vector_of<B, const T>(scale), numerator);
-    }
-    divide(be, vector_of<B, const double>(numerator), vector_of<B, const double>(divisor), scale);
     return scale;
 }
 
 /// Fills `problems`, one a level. All of them add to one grad_query; the first overwrites it unless `adds_to_query`.
 ///
-/// \param own           (M, B)  as check_proto_nce() delivers it
-/// \param participants  (M,)    overwritten: how many rows have a term at each level
+/// \param rows  as check_proto_nce() delivers them; the members that are not there yet are filled
 template <backend B>
 proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>::scope& scratch,
-                                    workspace<host>::scope& host_scratch, matrix_of<B, const label_t> own,
+                                    workspace<host>::scope& host_scratch, proto_nce_rows<B>& rows,
                                     const proto_nce_inputs<B>& in, const proto_nce_options& options, double weight,
                                     bool adds_to_query, const proto_nce_outputs<B>& out,
-                                    vector_of<B, double> participants, std::span<problem_of<B>> problems) {
+                                    std::span<problem_of<B>> problems) {
     using T = value_of<B>;
-    const index_t rows = in.query.rows();
-    const index_t num_levels = own.rows();
+    const index_t num_levels = rows.own.rows();
     const bool wants_loss = !out.loss.empty() || !out.loss_per_level.empty();
-    const auto requests = columns_of_levels(be, scratch, host_scratch, own, in, options, out);
+    rows.loss = given_or_scratch(scratch, out.loss_per_row, wants_loss, num_levels, rows.own.cols());
+    rows.top1 = given_or_scratch(scratch, out.top1, !out.accuracy_per_level.empty(), num_levels, rows.own.cols());
+    const auto scales = level_scales(be, scratch, rows, weight, options.reduction, in.upstream);
+    const auto requests =
+        columns_of_levels(be, scratch, host_scratch, matrix_of<B, const label_t>(rows.own), in, options, out);
     proto_nce_report report;
     for (std::size_t m = 0; m < problems.size(); ++m) {
         const auto level_number = static_cast<index_t>(m);
@@ -202,10 +180,9 @@ proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>
         auto& problem = problems[m];
         problem.query = in.query;
         problem.columns = level.prototypes;
-        problem.own = own.row(level_number);
+        problem.own = rows.own.row(level_number);
         problem.temperature = level.temperatures;
-        problem.row_scale = level_row_scale(be, scratch, problem.own, num_levels, weight, options.reduction,
-                                            in.upstream, participants.slice(level_number, 1));
+        problem.row_scale = options.reduction == reduction::mean ? scales.slice(level_number, 1) : scales;
 
         negative_prototypes_report used{.num_negatives = level.prototypes.rows() - 1, .clamped = false};
         if (options.negatives != negatives::all) {
@@ -221,10 +198,8 @@ proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>
         report.num_negatives = m == 0 ? used.num_negatives : (std::min)(report.num_negatives, used.num_negatives);
         report.clamped = report.clamped || used.clamped;
 
-        problem.loss = given_or_scratch(
-            scratch, out.loss_per_row.empty() ? vector_of<B>{} : out.loss_per_row.row(level_number), wants_loss, rows);
-        problem.top1 = given_or_scratch(scratch, out.top1.empty() ? vector_of<B>{} : out.top1.row(level_number),
-                                        !out.accuracy_per_level.empty(), rows);
+        problem.loss = rows.loss.empty() ? vector_of<B>{} : rows.loss.row(level_number);
+        problem.top1 = rows.top1.empty() ? vector_of<B>{} : rows.top1.row(level_number);
         problem.grad_query = out.grad_query;
         if (!out.grad_prototypes.empty()) {
             problem.grad_columns = out.grad_prototypes[m];
@@ -248,45 +223,32 @@ proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>
 
 /// What the solved problems say, as the outputs ask for it.
 template <backend B>
-void reduce_proto_nce(B& be, vector_of<B, const double> participants, reduction how,
-                      std::span<const problem_of<B>> problems, const proto_nce_outputs<B>& out) {
+void reduce_proto_nce(B& be, const proto_nce_rows<B>& rows, reduction how, const proto_nce_outputs<B>& out) {
     using T = value_of<B>;
-    const index_t num_levels = participants.size();
+    const index_t num_levels = rows.own.rows();
     const double levels = static_cast<double>(num_levels);
+    const double* participants = rows.participants.data();
     typename workspace<typename B::space>::scope scratch(be.scratch());
-    const auto sum = scratch.template vector<double>(num_levels);
-    const auto total = scratch.template vector<double>(1);
-    const auto means = [&](vector_of<B> problem_of<B>::*rows, vector_of<B> mean) {
-        for (index_t m = 0; m < num_levels; ++m) {
-            be.total(vector_of<B, const T>(problems[static_cast<std::size_t>(m)].*rows), sum.slice(m, 1));
-            divide(be, vector_of<B, const double>(sum.slice(m, 1)), participants.slice(m, 1), mean.slice(m, 1));
-        }
-    };
-
     if (!out.accuracy_per_level.empty()) {
-        means(&problem_of<B>::top1, out.accuracy_per_level);
+        be.sum_rows(matrix_of<B, const T>(rows.top1),
+                    mean_of_level<T>{participants, out.accuracy_per_level.data(), nullptr});
     }
-    if (out.loss.empty() && out.loss_per_level.empty()) {
-        return;
-    }
-    const auto level_mean = given_or_scratch(scratch, out.loss_per_level, true, num_levels);
-    means(&problem_of<B>::loss, level_mean);
-    if (out.loss.empty()) {
-        return;
-    }
-    if (how == reduction::none) {
-        for (std::size_t m = 0; m < problems.size(); ++m) {
-            be.axpby(1.0 / levels, vector_of<B, const T>(problems[m].loss), m > 0 || out.accumulate ? 1.0 : 0.0,
-                     out.loss);
+    const bool wants_one = !out.loss.empty() && how != reduction::none; // a mean or a sum
+    if (wants_one || !out.loss_per_level.empty()) {
+        const auto mean = given_or_scratch(scratch, out.loss_per_level, how == reduction::mean, num_levels);
+        const auto sum = scratch.template vector<double>(how == reduction::sum ? num_levels : 0);
+        be.sum_rows(matrix_of<B, const T>(rows.loss), mean_of_level<T>{participants, data_of(mean), data_of(sum)});
+        const mean_to<T> into_loss{levels, out.accumulate, out.loss.data()};
+        if (wants_one && how == reduction::mean) {
+            be.sum_rows(one_row(mean), into_loss);
+        } else if (wants_one) {
+            be.sum_rows(one_row(sum), into_loss);
         }
-        return;
     }
-    if (how == reduction::mean) {
-        be.total(vector_of<B, const T>(level_mean), total);
-    } else {
-        be.total(vector_of<B, const double>(sum), total);
+    if (!out.loss.empty() && how == reduction::none) {
+        be.for_each(rows.own.cols(), mean_over_levels<T>{rows.loss.data(), rows.loss.stride(), num_levels,
+                                                         out.accumulate, out.loss.data()});
     }
-    divide(be, vector_of<B, const double>(total), levels, out.loss, out.accumulate);
 }
 
 } // namespace protonce::inline v0::detail

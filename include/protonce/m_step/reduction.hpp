@@ -2,7 +2,6 @@
 #pragma once
 #include <protonce/core/backend.hpp>
 #include <protonce/core/check.hpp>
-#include <protonce/core/fill_cycle.hpp>
 #include <protonce/core/host_device.hpp>
 
 #include <charconv>
@@ -109,60 +108,46 @@ void check_temperature(std::string_view function, double option, vector_of<B, co
 }
 
 /// The (1,) temperature of a problem.
-template <backend B>
-vector_of<B, const value_of<B>> temperature_view(B& be, typename workspace<typename B::space>::scope& scratch,
-                                                 double option, vector_of<B, const value_of<B>> learned) {
-    if (!learned.empty()) {
-        return learned;
-    }
-    const auto out = scratch.template vector<value_of<B>>(1);
-    be.fill(out, static_cast<value_of<B>>(option));
-    return out;
+/// dL/dl_i of a problem of `rows` rows whose loss counts `weight` times.
+constexpr double row_factor(reduction how, index_t rows, double weight) {
+    return how == reduction::mean ? weight / static_cast<double>(rows) : weight;
 }
 
+/// An element a factor of the rows' gradients: the upstream gradient times `factor`.
 template <class T>
-struct quotient_to {
-    const double* sum;
-    const double* divisor; // nullptr: `constant`
-    double constant;
-    T* out;
-    bool accumulate;
+struct scale_upstream {
+    double factor;
+    const T* upstream; // or null: 1
+    T* row_scale;
 
-    PROTONCE_HOST_DEVICE void operator()(index_t) const {
-        const double by = divisor == nullptr ? constant : divisor[0];
-        const T quotient = by == 0 ? T(0) : static_cast<T>(sum[0] / by);
-        out[0] = accumulate ? static_cast<T>(static_cast<double>(quotient) + static_cast<double>(out[0])) : quotient;
+    PROTONCE_HOST_DEVICE void operator()(index_t i) const {
+        row_scale[i] = upstream == nullptr ? static_cast<T>(factor) : weighted_sum(factor, upstream[i], 0.0, T(0));
     }
 };
 
-/// out (1,) = sum / divisor, both (1,), rounded once; 0 if the divisor is 0. With `accumulate` that is added to out.
-template <backend B>
-void divide(B& be, vector_of<B, const double> sum, vector_of<B, const double> divisor, vector_of<B> out,
-            bool accumulate = false) {
-    be.for_each(1, quotient_to<value_of<B>>{sum.data(), divisor.data(), 0.0, out.data(), accumulate});
+/// Rounded once; 0 if there is nothing to divide by.
+template <class T>
+PROTONCE_HOST_DEVICE T quotient(double sum, double count) {
+    return count == 0 ? T(0) : static_cast<T>(sum / count);
 }
 
-template <backend B>
-void divide(B& be, vector_of<B, const double> sum, double divisor, vector_of<B> out, bool accumulate = false) {
-    be.for_each(1, quotient_to<value_of<B>>{sum.data(), nullptr, divisor, out.data(), accumulate});
+/// The values as a matrix of one row.
+template <class T, memory_space S>
+matrix_view<const T, S> one_row(vector_view<T, S> values) {
+    return {values.data(), 1, values.size()};
 }
 
-/// dL/dl_i of a problem of `rows` rows, (1,) or (rows,): the upstream gradient times `factor`, / rows for a mean.
-template <backend B>
-vector_of<B, const value_of<B>> row_scale(B& be, typename workspace<typename B::space>::scope& scratch, reduction how,
-                                          index_t rows, double factor, vector_of<B, const value_of<B>> upstream) {
-    using T = value_of<B>;
-    if (how == reduction::mean) {
-        factor /= static_cast<double>(rows);
+/// For sum_rows of one row: out = sum / count, or out + that.
+template <class T>
+struct mean_to {
+    double count;
+    bool accumulate;
+    T* out;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t, double sum) const {
+        out[0] = weighted_sum(1.0, quotient<T>(sum, count), accumulate ? 1.0 : 0.0, out[0]);
     }
-    const auto out = scratch.template vector<T>(upstream.empty() ? 1 : upstream.size());
-    if (upstream.empty()) {
-        be.fill(out, static_cast<T>(factor));
-    } else {
-        be.axpby(factor, upstream, 0.0, out);
-    }
-    return out;
-}
+};
 
 /// The losses of the rows as `loss`; sums in double. With `accumulate` they are added to it.
 template <backend B>
@@ -171,11 +156,8 @@ void reduce(B& be, reduction how, vector_of<B, const value_of<B>> rows, vector_o
         be.axpby(1.0, rows, accumulate ? 1.0 : 0.0, loss);
         return;
     }
-    typename workspace<typename B::space>::scope scratch(be.scratch());
-    const auto sum = scratch.template vector<double>(1);
-    be.total(rows, sum);
-    divide(be, vector_of<B, const double>(sum), how == reduction::mean ? static_cast<double>(rows.size()) : 1.0, loss,
-           accumulate);
+    const double count = how == reduction::mean ? static_cast<double>(rows.size()) : 1.0;
+    be.sum_rows(one_row(rows), mean_to<value_of<B>>{count, accumulate, loss.data()});
 }
 
 /// `given`, or as many values of scratch if it is not but `needed`; empty if neither.
@@ -185,29 +167,60 @@ vector_view<U, S> given_or_scratch(typename workspace<S>::scope& scratch, vector
     return !given.empty() || !needed ? given : scratch.template vector<U>(size);
 }
 
-/// One value everywhere in a matrix: at once if its rows follow each other, else row by row.
+/// The same for a matrix.
+template <class U, memory_space S>
+matrix_view<U, S> given_or_scratch(typename workspace<S>::scope& scratch, matrix_view<U, S> given, bool needed,
+                                   index_t rows, index_t cols) {
+    return !given.empty() || !needed ? given : scratch.template matrix<U>(rows, cols);
+}
+
+/// An element a value of a matrix: out = value.
+template <class T>
+struct fill_element {
+    T value;
+    T* out;
+    index_t stride;
+    index_t cols;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t at) const { out[at / cols * stride + at % cols] = value; }
+};
+
+/// An element a value of a matrix: out = in + old out.
+template <class T>
+struct add_element {
+    const T* in;
+    index_t in_stride;
+    double old;
+    T* out;
+    index_t out_stride;
+    index_t cols;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t at) const {
+        T& to = out[at / cols * out_stride + at % cols];
+        to = weighted_sum(1.0, in[at / cols * in_stride + at % cols], old, to);
+    }
+};
+
+/// One value everywhere in a matrix.
 template <backend B>
 void fill_rows(B& be, matrix_of<B> out, value_of<B> value) {
+    const index_t size = out.rows() * out.cols();
     if (out.stride() == out.cols()) {
-        be.fill(vector_of<B>(out.data(), out.rows() * out.cols()), value);
-        return;
-    }
-    for (index_t i = 0; i < out.rows(); ++i) {
-        be.fill(out.row(i), value);
+        be.fill(vector_of<B>(out.data(), size), value);
+    } else {
+        be.for_each(size, fill_element<value_of<B>>{value, out.data(), out.stride(), out.cols()});
     }
 }
 
-/// out = in, or out + in, of one shape: at once if the rows of both follow each other, else row by row.
+/// out = in, or out + in, of one shape.
 template <backend B>
 void add_rows(B& be, matrix_of<B, const value_of<B>> in, bool accumulate, matrix_of<B> out) {
     const double old = accumulate ? 1.0 : 0.0;
+    const index_t size = in.rows() * in.cols();
     if (in.stride() == in.cols() && out.stride() == out.cols()) {
-        const index_t size = in.rows() * in.cols();
         be.axpby(1.0, vector_of<B, const value_of<B>>(in.data(), size), old, vector_of<B>(out.data(), size));
-        return;
-    }
-    for (index_t i = 0; i < in.rows(); ++i) {
-        be.axpby(1.0, in.row(i), old, out.row(i));
+    } else {
+        be.for_each(size, add_element<value_of<B>>{in.data(), in.stride(), old, out.data(), out.stride(), in.cols()});
     }
 }
 

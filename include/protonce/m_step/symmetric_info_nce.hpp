@@ -2,6 +2,8 @@
 #pragma once
 #include <protonce/core/backend.hpp>
 #include <protonce/core/check.hpp>
+#include <protonce/core/host_device.hpp>
+#include <protonce/m_step/problem_constants.hpp>
 #include <protonce/m_step/reduction.hpp>
 
 #include <array>
@@ -74,21 +76,44 @@ void check_symmetric(B& be, const symmetric_info_nce_inputs<B>& in, const symmet
     check::finite_rows(be, function, "second", in.second);
 }
 
-/// dL/ds = -dL/dtau tau^2 = -(dL/dtau / s) / s, as tau = 1 / s.
-template <backend B>
-void scale_gradient(B& be, vector_of<B, const value_of<B>> grad_temperature, vector_of<B, const double> scale,
-                    vector_of<B> grad_scale, bool accumulate) {
-    using T = value_of<B>;
-    typename workspace<typename B::space>::scope scratch(be.scratch());
-    const auto value = scratch.template vector<double>(1);
-    const auto once = scratch.template vector<T>(1);
-    const auto twice = scratch.template vector<T>(1);
-    be.total(grad_temperature, value);
-    divide(be, vector_of<B, const double>(value), scale, once);
-    be.total(vector_of<B, const T>(once), value);
-    divide(be, vector_of<B, const double>(value), scale, twice);
-    be.axpby(-1.0, vector_of<B, const T>(twice), accumulate ? 1.0 : 0.0, grad_scale);
-}
+/// tau = 1 / s
+template <class T>
+struct inverse_to {
+    const T* scale;
+    T* temperature;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t) const {
+        temperature[0] = quotient<T>(1.0, static_cast<double>(scale[0]));
+    }
+};
+
+/// For sum_rows of the one dL/dtau:  dL/ds = -dL/dtau tau^2 = -(dL/dtau / s) / s, as tau = 1 / s.
+template <class T>
+struct scale_gradient_to {
+    const T* scale; // or null: `constant`
+    double constant;
+    bool accumulate;
+    T* out;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t, double slope) const {
+        const double s = scale == nullptr ? constant : static_cast<double>(scale[0]);
+        const T once = quotient<T>(slope, s);
+        out[0] = weighted_sum(-1.0, quotient<T>(static_cast<double>(once), s), accumulate ? 1.0 : 0.0, out[0]);
+    }
+};
+
+/// An element a row: the mean of its two losses.
+template <class T>
+struct mean_of_both {
+    const T* forth;
+    const T* back;
+    T* out;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t i) const {
+        const T half = weighted_sum(0.5, forth[i], 0.0, T(0));
+        out[i] = weighted_sum(0.5, back[i], 1.0, half);
+    }
+};
 
 } // namespace detail
 
@@ -113,39 +138,32 @@ void symmetric_info_nce(B& be, const symmetric_info_nce_inputs<B>& inputs, const
 
     const index_t rows = inputs.first.rows();
     typename workspace<typename B::space>::scope scratch(be.scratch());
-    // s in double, and tau = 1 / s.
-    const auto scale = scratch.template vector<double>(1);
-    const auto temperature = scratch.template vector<T>(1);
-    if (inputs.scale.empty()) {
-        be.fill(scale, 1.0 / options.temperature);
-        be.fill(temperature, static_cast<T>(options.temperature));
-    } else {
-        const auto one = scratch.template vector<double>(1);
-        be.total(inputs.scale, scale);
-        be.fill(one, 1.0);
-        detail::divide(be, vector_of<B, const double>(one), vector_of<B, const double>(scale), temperature);
+    const auto temperature = detail::given_or_scratch(scratch, vector_of<B>{}, !inputs.scale.empty(), 1);
+    if (!inputs.scale.empty()) {
+        be.for_each(1, detail::inverse_to<T>{inputs.scale.data(), temperature.data()});
     }
-    const auto own = scratch.template vector<label_t>(rows);
-    detail::fill_cycle(be, 0, own);
-
     const bool wants_loss = !outputs.loss.empty() || !outputs.loss_per_row.empty();
     const auto losses = detail::given_or_scratch(scratch, vector_of<B>{}, wants_loss, 2 * rows);
     const auto grad_temperature = detail::given_or_scratch(scratch, vector_of<B>{}, !outputs.grad_scale.empty(), 1);
-    if (!grad_temperature.empty()) {
+    if (!grad_temperature.empty() && outputs.accumulate) {
         be.fill(grad_temperature, T{0});
     }
     contrast<T, typename B::space> forth{
         .query = inputs.first,
         .columns = inputs.second,
-        .own = own,
-        .temperature = temperature,
-        .row_scale = detail::row_scale(be, scratch, options.reduction, rows, 0.5, inputs.upstream),
         .accumulate = outputs.accumulate,
         .loss = wants_loss ? losses.slice(0, rows) : losses,
         .top1 = detail::given_or_scratch(scratch, outputs.top1_first, !outputs.accuracy_first.empty(), rows),
         .grad_query = outputs.grad_first,
         .grad_columns = outputs.grad_second,
         .grad_temperature = grad_temperature};
+    detail::add_constants<B>(be, scratch,
+                             {.temperature = options.temperature,
+                              .learned = temperature,
+                              .factor = detail::row_factor(options.reduction, rows, 0.5),
+                              .upstream = inputs.upstream,
+                              .has_own = true},
+                             forth);
     auto back = forth;
     back.query = inputs.second;
     back.columns = inputs.first;
@@ -158,13 +176,13 @@ void symmetric_info_nce(B& be, const symmetric_info_nce_inputs<B>& inputs, const
     be.softmax_contrast(std::span<const contrast<T, typename B::space>>(problems));
 
     if (!outputs.grad_scale.empty()) {
-        detail::scale_gradient(be, const_view(grad_temperature), vector_of<B, const double>(scale), outputs.grad_scale,
-                               outputs.accumulate);
+        be.sum_rows(detail::one_row(grad_temperature),
+                    detail::scale_gradient_to<T>{detail::data_of(inputs.scale), 1.0 / options.temperature,
+                                                 outputs.accumulate, outputs.grad_scale.data()});
     }
     if (wants_loss) {
         const auto per_row = outputs.loss_per_row.empty() ? scratch.template vector<T>(rows) : outputs.loss_per_row;
-        be.axpby(0.5, const_view(forth.loss), 0.0, per_row);
-        be.axpby(0.5, const_view(back.loss), 1.0, per_row);
+        be.for_each(rows, detail::mean_of_both<T>{forth.loss.data(), back.loss.data(), per_row.data()});
         if (!outputs.loss.empty()) {
             detail::reduce(be, options.reduction, const_view(per_row), outputs.loss, outputs.accumulate);
         }

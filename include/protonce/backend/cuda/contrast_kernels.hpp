@@ -118,8 +118,9 @@ private:
         if (weight_of_row != nullptr) {
             weight_of_row[p] = log_weight;
         }
+        const bool has_group = read.pool_group != nullptr && read.pool_group[p] >= 0;
         return {1 / read.temperature(p), log_weight, static_cast<label_t>(p),
-                read.pool_group != nullptr ? read.pool_group[p] : label_t{-1}};
+                has_group ? read.pool_group[p] : column_info::no_group};
     }
 };
 

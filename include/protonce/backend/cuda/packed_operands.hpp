@@ -14,10 +14,13 @@ struct alignas(16) column_info {
     float factor;     // scale of the packed row times a number of the caller's: 1 / t_j
     float log_weight; // ln w_j
     label_t row;      // of the pool; -1: none
-    label_t group;    // of the pool's row; -1: none
+    label_t group;    // of the pool's row, or no_group
 
+    static constexpr label_t no_group = -1; // negative groups are none, and equal none of a query's
     /// Behind the last row: exponents of -infinity.
-    PROTONCE_HOST_DEVICE static column_info none() { return {0, -std::numeric_limits<float>::infinity(), -1, -1}; }
+    PROTONCE_HOST_DEVICE static column_info none() {
+        return {0, -std::numeric_limits<float>::infinity(), -1, no_group};
+    }
     PROTONCE_HOST_DEVICE bool is_none() const { return row < 0; }
 };
 

@@ -20,6 +20,12 @@ PROTONCE_DEVICE V sum_of_row(V value) {
     value += shuffle_xor(value, 1);
     return value + shuffle_xor(value, 2);
 }
+/// Unlike any column's.
+constexpr label_t no_group_of_query = column_info::no_group - 1;
+PROTONCE_DEVICE inline label_t group_of_query(const reader& read, index_t i) {
+    return read.row_group != nullptr && read.row_group[i] >= 0 ? read.row_group[i] : no_group_of_query;
+}
+
 /// The rows of the pool that are left out for two rows; -1: none.
 struct left_out {
     label_t own[2]; // the positive's column is none of the others
@@ -33,12 +39,12 @@ struct left_out {
             const bool is_row = i < read.query.rows;
             out.own[r] = is_row && read.own != nullptr ? read.own[i] : -1;
             out.self[r] = is_row && read.self != nullptr ? read.self[i] : -1;
-            out.group[r] = is_row && read.row_group != nullptr ? read.row_group[i] : -1;
+            out.group[r] = is_row ? group_of_query(read, i) : no_group_of_query;
         }
         return out;
     }
     PROTONCE_DEVICE bool has(int r, const column_info& column) const {
-        return column.row == own[r] || column.row == self[r] || (group[r] >= 0 && column.group == group[r]);
+        return column.row == own[r] || column.row == self[r] || column.group == group[r];
     }
 };
 
@@ -266,10 +272,10 @@ struct alignas(16) query_info {
     float positive; // dl_i/ds_i+
     label_t own;    // row of the pool that is its positive; outside: -1
     label_t self;   // and those that are left out
-    label_t group;
+    label_t group;  // of it too, as group_of_query() says
 
     static constexpr label_t no_part = -2; // as `own`
-    PROTONCE_HOST_DEVICE static query_info none() { return {0, 0, 0, 0, 0, no_part, -1, -1}; }
+    PROTONCE_HOST_DEVICE static query_info none() { return {0, 0, 0, 0, 0, no_part, -1, no_group_of_query}; }
 
     PROTONCE_DEVICE static query_info of(const reader& read, index_t i, float scale,
                                          const elementwise::row_softmax& row) {
@@ -285,7 +291,7 @@ struct alignas(16) query_info {
                 static_cast<float>(row.positive_slope()),
                 read.own != nullptr ? read.own[i] : label_t{-1},
                 read.self != nullptr ? read.self[i] : label_t{-1},
-                read.row_group != nullptr ? read.row_group[i] : label_t{-1}};
+                group_of_query(read, i)};
     }
 };
 
@@ -335,7 +341,7 @@ struct column_weights {
                     const float softmax = row.softmax * power_of_two(exponent - row.largest);
                     const bool is_own = row.own == mine.row[r];
                     const bool is_out = row.own == query_info::no_part || row.self == mine.row[r] ||
-                                        (!is_own && row.group >= 0 && row.group == mine.group[r]);
+                                        (!is_own && row.group == mine.group[r]);
                     const float weight = is_out ? 0.0F : (is_own ? row.positive : softmax) * row.factor;
                     moments[r] += is_out ? 0.0F : weight * s * mine.factor[r];
                     s = weight * unit;

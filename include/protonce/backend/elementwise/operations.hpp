@@ -94,9 +94,9 @@ public:
     index_t first_nonfinite_row(matrix_view<const T, space> rows) {
         return elementwise::first_nonfinite_row<Run, T>(run(), scratch_, rows);
     }
-    template <class U>
-    void total(vector_view<U, space> values, vector_view<double, space> sum) {
-        elementwise::total(run(), scratch_, values.data(), values.size(), sum.data());
+    template <class U, class F>
+    void sum_rows(matrix_view<U, space> rows, const F& f) {
+        elementwise::sum_rows<Run, const U>(run(), scratch_, rows, f);
     }
 
     void segment_sum(matrix_view<const T, space> rows, vector_view<const T, space> weight,

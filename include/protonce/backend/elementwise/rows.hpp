@@ -106,15 +106,28 @@ index_t first_nonfinite_row(Run& run, scratch_of<Run>& scratch, table<const T> x
                       [=] PROTONCE_ON_DEVICE(index_t i, index_t winner) { return winner < 0 && !is_finite[i]; });
 }
 
-/// sum_0 = sum of values, block by block.
-template <class Run, class U>
-void total(Run& run, scratch_of<Run>& scratch, const U* values, index_t n, double* sum) {
+/// f(m, sum of row m) for every row, block by block.
+template <class Run, class U, class F>
+void sum_rows(Run& run, scratch_of<Run>& scratch, table<U> x, const F& f) {
     scope_of<Run> scope(scratch);
-    const blocks cut(n);
-    double* before = scope.template vector<double>(cut.count + 1).data();
-    sums_before_blocks(
-        run, cut, [=] PROTONCE_ON_DEVICE(index_t i) { return static_cast<double>(values[i]); }, before);
-    run.for_each(1, [=] PROTONCE_ON_DEVICE(index_t) { sum[0] = before[cut.count]; });
+    const blocks cut(x.cols);
+    const table<double> part = scope.template matrix<double>(x.rows, cut.count);
+    run.for_each(x.rows * cut.count, [=] PROTONCE_ON_DEVICE(index_t at) {
+        const index_t m = at / cut.count;
+        const index_t b = at % cut.count;
+        double sum = 0;
+        for (index_t j = cut.first(b); j < cut.last(b); ++j) {
+            sum += static_cast<double>(x(m, j));
+        }
+        part(m, b) = sum;
+    });
+    run.for_each(x.rows, [=] PROTONCE_ON_DEVICE(index_t m) {
+        double sum = 0;
+        for (index_t b = 0; b < cut.count; ++b) {
+            sum += part(m, b);
+        }
+        f(m, sum);
+    });
 }
 
 /// The k = rows.cols rows of the bank with the largest inner products, compared in double: descending, lowest row first among

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#include <device/emulated_run.hpp>
+#include <support/placed.hpp>
+#include <support/random.hpp>
+
+#include <protonce/m_step/m_step.hpp>
+#include <protonce/m_step/nt_xent.hpp>
+#include <protonce/m_step/proto_nce.hpp>
+#include <protonce/m_step/symmetric_info_nce.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cstddef>
+#include <vector>
+
+using namespace protonce;
+
+namespace {
+
+using T = float;
+using B = test::emulated_cuda<T>;
+using test::placed;
+
+constexpr index_t samples = 100, cols = 9, batch = 12, queue = 30, clusters = 40, num_levels = 3;
+
+/// Inputs and outputs of each loss in memory of the device, and how many launches a call makes there.
+struct losses {
+    test::tape tape;
+    B be{{.check_finite = false,
+          .losses = loss_precision::standard,
+          .recorder = &tape,
+          .has_warp_groups = true}}; // as on the H100
+    test::random_source random{7};
+    placed<B, T> query{be, random.unit_rows<T>(batch, cols)}, positive{be, random.unit_rows<T>(batch, cols)},
+        negatives{be, random.unit_rows<T>(queue, cols)}, prototypes{be, random.unit_rows<T>(clusters, cols)},
+        temperatures{be, random.uniform_values<T>(clusters, 0.1, 0.4)};
+    placed<B, label_t> assignment{be, random.labels(samples, label_t{clusters})};
+    placed<B, index_t> sample{be, std::vector<index_t>(batch, 3)};
+    placed<B, T> loss{placed<B, T>::unwritten(be, 1)}, accuracy{placed<B, T>::unwritten(be, 1)},
+        accuracies{placed<B, T>::unwritten(be, num_levels)}, grad_query{placed<B, T>::unwritten(be, batch, cols)},
+        grad_positive{placed<B, T>::unwritten(be, batch, cols)};
+    const prototype_level<T, device> level{prototypes.rows(), assignment.vector(), temperatures.vector()};
+    const std::array<prototype_level<T, device>, num_levels> levels{level, level, level};
+
+    template <class F>
+    std::size_t launches_of(const F& call) {
+        tape.record();
+        call();
+        tape.stop();
+        return tape.size();
+    }
+};
+
+} // namespace
+
+// What the losses cost in launches, a few microseconds each: with few rows that is most of their time. Less is better.
+
+TEST_CASE("launches: info_nce with a queue") {
+    losses x;
+    CHECK(x.launches_of([&] {
+        info_nce(x.be, {.query = x.query.rows(), .positive = x.positive.rows(), .negatives = x.negatives.rows()}, {},
+                 {.loss = x.loss.vector(), .grad_query = x.grad_query.rows()});
+    }) == 6);
+}
+
+TEST_CASE("launches: info_nce with the batch's keys") {
+    losses x;
+    CHECK(x.launches_of([&] {
+        info_nce(x.be, {.query = x.query.rows(), .positive = x.positive.rows()}, {.pool = key_pool::batch},
+                 {.loss = x.loss.vector(), .grad_query = x.grad_query.rows()});
+    }) == 6);
+}
+
+TEST_CASE("launches: nt_xent") {
+    losses x;
+    CHECK(x.launches_of([&] {
+        nt_xent(x.be, {.first = x.query.rows(), .second = x.positive.rows()}, {},
+                {.loss = x.loss.vector(),
+                 .accuracy = x.accuracy.vector(),
+                 .grad_first = x.grad_query.rows(),
+                 .grad_second = x.grad_positive.rows()});
+    }) == 12);
+}
+
+TEST_CASE("launches: symmetric_info_nce with a learned scale") {
+    losses x;
+    CHECK(x.launches_of([&] {
+        symmetric_info_nce(
+            x.be, {.first = x.query.rows(), .second = x.positive.rows(), .scale = x.temperatures.vector().slice(0, 1)},
+            {},
+            {.loss = x.loss.vector(),
+             .grad_first = x.grad_query.rows(),
+             .grad_second = x.grad_positive.rows(),
+             .grad_scale = x.accuracy.vector()});
+    }) == 17);
+}
+
+TEST_CASE("launches: proto_nce with three levels") {
+    losses x;
+    CHECK(x.launches_of([&] {
+        proto_nce(x.be, {.query = x.query.rows(), .sample = x.sample.vector(), .levels = x.levels},
+                  {.num_negatives = 16}, {.loss = x.loss.vector(), .grad_query = x.grad_query.rows()});
+    }) == 9);
+}
+
+TEST_CASE("launches: m_step with a queue and three levels") {
+    losses x;
+    CHECK(x.launches_of([&] {
+        m_step(x.be,
+               {.query = x.query.rows(),
+                .positive = x.positive.rows(),
+                .negatives = x.negatives.rows(),
+                .sample = x.sample.vector(),
+                .levels = x.levels},
+               {.num_negatives = 16},
+               {.loss = x.loss.vector(),
+                .accuracy_instance = x.accuracy.vector(),
+                .accuracy_per_level = x.accuracies.vector(),
+                .grad_query = x.grad_query.rows()});
+    }) == 11);
+}
