@@ -28,7 +28,7 @@ enum class way { fast, standard, precise, groups };
 std::vector<way> ways() {
     std::vector<way> out{way::fast, way::standard, way::precise};
     using namespace detail::cuda;
-    if (test::has_body<side_by_side<tiled_sums<plain_query_weights<false>, 128>>>()) {
+    if (test::has_body<side_by_side<tiled_sums<query_weights<false, false, false>, 128>>>()) {
         out.push_back(way::groups);
     }
     return out;

@@ -61,7 +61,7 @@ TEST_CASE("launches: info_nce with a queue") {
     CHECK(x.launches_of([&] {
         info_nce(x.be, {.query = x.query.rows(), .positive = x.positive.rows(), .negatives = x.negatives.rows()}, {},
                  {.loss = x.loss.vector(), .grad_query = x.grad_query.rows()});
-    }) == 6);
+    }) == 5);
 }
 
 TEST_CASE("launches: info_nce with the batch's keys") {
@@ -69,7 +69,7 @@ TEST_CASE("launches: info_nce with the batch's keys") {
     CHECK(x.launches_of([&] {
         info_nce(x.be, {.query = x.query.rows(), .positive = x.positive.rows()}, {.pool = key_pool::batch},
                  {.loss = x.loss.vector(), .grad_query = x.grad_query.rows()});
-    }) == 6);
+    }) == 5);
 }
 
 TEST_CASE("launches: nt_xent") {
@@ -101,7 +101,7 @@ TEST_CASE("launches: proto_nce with three levels") {
     CHECK(x.launches_of([&] {
         proto_nce(x.be, {.query = x.query.rows(), .sample = x.sample.vector(), .levels = x.levels},
                   {.num_negatives = 16}, {.loss = x.loss.vector(), .grad_query = x.grad_query.rows()});
-    }) == 9);
+    }) == 8);
 }
 
 TEST_CASE("launches: m_step with a queue and three levels") {

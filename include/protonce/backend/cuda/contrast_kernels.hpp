@@ -12,7 +12,8 @@ namespace protonce::inline v0::detail::cuda {
 constexpr index_t most_fused_cols = 256;
 static_assert(most_fused_cols <= most_tiled_cols);
 
-/// logit_i = query_i . positive_i / t, by the chain that columns go through: a duplicate of the positive has the same bits.
+/// logit_i = query_i . positive_i / t, times log2_of_e, by the chain that columns go through: a duplicate of the positive has the same
+/// bits.
 template <class Form>
 struct positive_logits {
     static constexpr int threads = 128;
@@ -39,7 +40,7 @@ struct positive_logits {
                 const int row = at.group + e / 2 * 8;
                 const index_t i = first + row;
                 if (row == n * 8 + 2 * at.member + e % 2 && i < query.count) {
-                    logit[i] = product[n][e] * query.scale[i] * positive.info[i].factor;
+                    logit[i] = product[n][e] * (query.scale[i] * log2_of_e * positive.info[i].factor);
                 }
             }
         }
@@ -72,8 +73,8 @@ struct pack_problem {
     static constexpr int threads = Packing::threads;
     using operands = typename Packing::operands;
     reader read;
-    operands query, columns, positive;
-    float* weight_of_row; // (P,) ln w by row of the pool, of those that are used; or null
+    operands query, columns, positive; // no positive where its logit is not compared
+    float* weight_of_row;              // (P,) ln w by row of the pool, of those that are used; or null
 
     index_t blocks() const { return Packing::blocks(query) + Packing::blocks(columns) + Packing::blocks(positive); }
     static constexpr std::size_t shared_bytes() { return 0; }

@@ -18,7 +18,7 @@ struct finish_row {
     using sums = block_sums<threads>;
 
     reader read;
-    const float* positive;      // (B,) its logit
+    const float* positive;      // (B,) its logit times log2_of_e, or null: computed here
     const float* weight_of_row; // (P,) ln w by row of the pool, or null
     index_t slices;
     const elementwise::partial_softmax* part; // (B, slices)
@@ -44,7 +44,7 @@ struct finish_row {
         elementwise::row_softmax row;
         double moments = 0;
         if (takes_part) { // the whole block
-            row.positive_logit = static_cast<double>(positive[i]);
+            row.positive_logit = positive_logit(i, shared.product);
             const bool has_weight = !read.positive_is_outside() && weight_of_row != nullptr;
             row.positive_log_weight = has_weight ? static_cast<double>(weight_of_row[read.own[i]]) : 0.0;
             row = merge(i, row, weight, shared, moments);
@@ -87,6 +87,7 @@ struct finish_row {
 
 private:
     struct of_warps {
+        double product[sums::warps];
         double largest[sums::warps];
         double sum[sums::warps];
         double moment[sums::warps];
@@ -94,6 +95,17 @@ private:
         index_t equal[sums::warps];
     };
 
+    /// All threads.
+    PROTONCE_DEVICE double positive_logit(index_t i, double* of_warp) const {
+        if (positive != nullptr) {
+            return static_cast<double>(positive[i]) / log2_of_e;
+        }
+        double product = 0;
+        for (index_t c = thread_index(); c < read.query.cols; c += threads) {
+            product += static_cast<double>(read.query(i, c)) * static_cast<double>(read.positive_row(i)[c]);
+        }
+        return sums::sum(product, of_warp) / static_cast<double>(read.positive_temperature(i));
+    }
     /// All threads; the weights of the slices, which are not divided by the row's sum, can be read afterwards.
     PROTONCE_DEVICE elementwise::row_softmax merge(index_t i, elementwise::row_softmax row, double* weight,
                                                    of_warps& shared, double& moments) const {

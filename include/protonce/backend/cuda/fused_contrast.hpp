@@ -13,9 +13,9 @@
 
 namespace protonce::inline v0::detail::cuda {
 
-/// The pass over the columns: for sums and the gradient of the queries alone, where columns may be left out for a row or not, or for ranks
-/// and the gradient of a common temperature too.
-enum class query_pass { sums, masked_sums, everything };
+/// The pass over the columns: for sums and the gradient of the queries alone, where columns may be left out for a row or not, for ranks
+/// too, or for the gradient of a common temperature besides.
+enum class query_pass { sums, masked_sums, ranks, moments };
 
 /// A problem (core/contrast.hpp) and what its kernels hand to each other.
 template <class Method, class Run>
@@ -28,9 +28,9 @@ struct fused_problem {
     reader read;
     query_pass pass;
     fused_cut cut;
-    operands query, columns, positive;
+    operands query, columns, positive; // no positive where its logit is not compared
     float* weight_of_row;
-    float* logit; // (B,) of the positives
+    float* logit; // (B,) of the positives, or null
     elementwise::partial_softmax* part;
     double* moment;
     double* of_temperature;
@@ -44,13 +44,13 @@ struct fused_problem {
           cut(Method::shape, of.query.rows(), read.most_used, of.query.cols(), has_sums(), wanted_blocks),
           query(packing::take(scope, of.query.rows(), of.query.cols())),
           columns(packing::take(scope, read.most_used, of.query.cols())),
-          positive(packing::take(scope, of.query.rows(), of.query.cols())) {
+          positive(packing::take(scope, has_ranks() ? of.query.rows() : 0, of.query.cols())) {
         const index_t rows = of.query.rows();
         const index_t parts = rows * cut.slices;
-        const bool has_moments = of.grad_temperature.size() == 1;
+        const bool has_moments = pass == query_pass::moments;
         const bool has_weights = read.own != nullptr && read.log_weights != nullptr;
         weight_of_row = has_weights ? scope.template vector<float>(of.columns.rows()).data() : nullptr;
-        logit = scope.template vector<float>(rows).data();
+        logit = has_ranks() ? scope.template vector<float>(rows).data() : nullptr;
         part = scope.template vector<elementwise::partial_softmax>(parts).data();
         moment = has_moments ? scope.template vector<double>(parts).data() : nullptr;
         of_temperature = has_moments ? scope.template vector<double>(rows).data() : nullptr;
@@ -59,35 +59,27 @@ struct fused_problem {
     }
 
     static query_pass pass_of(const problem& of) {
-        if (!of.top1.empty() || of.grad_temperature.size() == 1) {
-            return query_pass::everything;
+        if (of.grad_temperature.size() == 1) {
+            return query_pass::moments;
+        }
+        if (!of.top1.empty()) {
+            return query_pass::ranks;
         }
         const bool has_masks = !of.own.empty() || !of.self.empty() || !of.row_group.empty();
         return has_masks ? query_pass::masked_sums : query_pass::sums;
     }
+    bool has_ranks() const { return pass == query_pass::ranks || pass == query_pass::moments; }
     bool has_sums() const { return !out.grad_query.empty(); }
     bool has_column_pass() const { return !out.grad_columns.empty() || out.grad_temperature.size() > 1; }
     bool has_one_gradient() const { return has_sums() && out.grad_columns.data() == out.grad_query.data(); }
 
     template <query_pass which>
     auto query_kernel() const {
-        if constexpr (which == query_pass::everything) {
-            const bool has_masks = read.own != nullptr || read.self != nullptr || read.row_group != nullptr;
-            return kernel(query, columns, columns.info, cut, has_sums(),
-                          query_weights{.read = read,
-                                        .positive = logit,
-                                        .scale = query.scale,
-                                        .has_masks = has_masks,
-                                        .has_ranks = !out.top1.empty(),
-                                        .slices = cut.slices,
-                                        .part = part,
-                                        .moment = moment,
-                                        .sum = sum});
-        } else {
-            constexpr bool has_masks = which == query_pass::masked_sums;
-            return kernel(query, columns, columns.info, cut, has_sums(),
-                          plain_query_weights<has_masks>{read, query.scale, cut.slices, part, sum});
-        }
+        constexpr bool masks = which != query_pass::sums;
+        constexpr bool moments = which == query_pass::moments;
+        constexpr bool ranks = which == query_pass::ranks || moments;
+        return kernel(query, columns, columns.info, cut, has_sums(),
+                      query_weights<masks, ranks, moments>{read, logit, query.scale, cut.slices, part, moment, sum});
     }
     /// Logits once more, now that the sums of the rows are known.
     auto column_kernel() const {
@@ -176,10 +168,15 @@ public:
         launch(run, all, [](const state& of) {
             return pack_problem<typename state::packing>{of.read, of.query, of.columns, of.positive, of.weight_of_row};
         });
-        launch(run, all, [](const state& of) { return typename Method::positives{of.query, of.positive, of.logit}; });
+        launch(
+            run, [](const state& of) { return of.has_ranks(); },
+            [](const state& of) {
+                return typename Method::positives{of.query, of.positive, of.logit};
+            });
         pass_over_columns<query_pass::sums>(run);
         pass_over_columns<query_pass::masked_sums>(run);
-        pass_over_columns<query_pass::everything>(run);
+        pass_over_columns<query_pass::ranks>(run);
+        pass_over_columns<query_pass::moments>(run);
         finish(run);
         for (std::size_t i = 0; i < count_; ++i) {
             sum_temperature(run, *problem_[i]);
@@ -239,7 +236,7 @@ void fused_contrast(Run& run, elementwise::scratch_of<Run>& scratch,
 /// By groups of warps, if the device has what they need.
 template <class Run>
 bool has_group_kernels(const Run& run) {
-    return run.template has_body<side_by_side<tiled_sums<plain_query_weights<false>, 128>>>();
+    return run.template has_body<side_by_side<tiled_sums<query_weights<false, false, false>, 128>>>();
 }
 template <class Run>
 void contrast_by_groups(Run& run, elementwise::scratch_of<Run>& scratch,

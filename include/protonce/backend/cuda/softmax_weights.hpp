@@ -49,143 +49,33 @@ struct left_out {
 };
 
 /// Left: queries, right: columns. Terms e^{s_ij + ln w_j - m_i} of the columns that are neither left out nor the row's positive, with
-/// m_i the largest exponent so far, and their sum; the weight is the term over t_j.
+/// m_i the largest exponent so far, and their sum; the weight is the term over t_j. Logits and exponents are times log2_of_e, for powers of
+/// two.
+///
+/// has_masks: may a column be left out for a row? has_ranks: are logits compared with the positive's? has_moments: terms times logits
+/// are summed too.
+template <bool has_masks, bool has_ranks, bool has_moments>
 struct query_weights {
     using info = column_info;
     reader read;
-    const float* positive; // (B,) its logit
+    const float* positive; // (B,) its logit, for ranks
     const float* scale;    // (B,) of packed queries
-    bool has_masks;        // may a column be left out for a row?
-    bool has_ranks;        // are logits compared with the positive's?
     index_t slices;
     elementwise::partial_softmax* part; // (B, slices)
-    double* moment;                     // (B, slices) sum of term times logit, or null
+    double* moment;                     // (B, slices) sum of term times logit
     float* sum;                         // (slices, B, C)
 
     struct rows {
         index_t first; // and first + 8
         bool takes_part[2];
         left_out without;
-        float scale[2];
+        float scale[2]; // times log2_of_e
         float positive[2];
         float largest[2];
         double sum[2];
         double moment[2];
         int above[2];
         int equal[2];
-    };
-    PROTONCE_DEVICE rows begin(index_t first) const {
-        rows out;
-        out.first = first;
-        out.without = left_out::of(read, first);
-        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-            const index_t i = first + r * 8;
-            out.takes_part[r] = i < read.query.rows && read.takes_part(i);
-            out.scale[r] = out.takes_part[r] ? scale[i] : 0;
-            out.positive[r] = out.takes_part[r] ? positive[i] : 0;
-            out.largest[r] = -std::numeric_limits<float>::infinity();
-            out.sum[r] = out.moment[r] = 0;
-            out.above[r] = out.equal[r] = 0;
-        }
-        return out;
-    }
-
-    /// \param column  column(n, c): column_info of column first + 8 n + 2 member + c
-    template <int tiles, class Column>
-    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], const Column& column, float unit,
-                               float (&rescale)[2]) const {
-        constexpr float none = -std::numeric_limits<float>::infinity();
-        float largest[2] = {mine.largest[0], mine.largest[1]};
-        PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
-            PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
-                const column_info of_column = column(n, c);
-                PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-                    float& s = product[n][2 * r + c];
-                    s = s * mine.scale[r] * of_column.factor;
-                    if (has_masks && mine.without.has(r, of_column)) {
-                        s = none;
-                    }
-                    const float exponent = s + of_column.log_weight;
-                    largest[r] = exponent > largest[r] ? exponent : largest[r];
-                }
-            }
-        }
-        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-            largest[r] = largest_of_four_lanes(largest[r]);
-            rescale[r] = largest[r] > mine.largest[r] ? std::exp(mine.largest[r] - largest[r]) : 1.0F;
-            mine.largest[r] = largest[r];
-            take_terms(mine, r, product, column, unit, rescale[r]);
-        }
-    }
-
-    PROTONCE_DEVICE void finish(const rows& mine, int slice) const {
-        const bool writes = lane_place::here().member == 0;
-        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-            const elementwise::partial_softmax out{static_cast<double>(mine.largest[r]), sum_of_row(mine.sum[r]),
-                                                   sum_of_row(index_t{mine.above[r]}),
-                                                   sum_of_row(index_t{mine.equal[r]})};
-            const double all_moment = sum_of_row(mine.moment[r]);
-            if (writes && mine.takes_part[r]) {
-                part[(mine.first + r * 8) * slices + slice] = out;
-                if (moment != nullptr) {
-                    moment[(mine.first + r * 8) * slices + slice] = all_moment;
-                }
-            }
-        }
-    }
-    PROTONCE_DEVICE void store(const rows& mine, int r, int slice, int c, float value) const {
-        if (mine.takes_part[r] && c < read.query.cols) {
-            sum[(slice * read.query.rows + (mine.first + r * 8)) * read.query.cols + c] = value;
-        }
-    }
-
-private:
-    /// Terms of the tile into the sums of row r, and weights in place of its logits.
-    template <int tiles, class Column>
-    PROTONCE_DEVICE void take_terms(rows& mine, int r, float (&product)[tiles][4], const Column& column, float unit,
-                                    float rescale) const {
-        const bool has_term = mine.largest[r] > -std::numeric_limits<float>::infinity();
-        const float shift = has_term ? mine.largest[r] : 0.0F; // else terms of 0 alone
-        float terms = 0;
-        float moments = 0;
-        PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
-            PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
-                const column_info of_column = column(n, c);
-                float& s = product[n][2 * r + c];
-                const float term = std::exp(s + of_column.log_weight - shift);
-                terms += term;
-                if (moment != nullptr) {
-                    moments += term != 0 ? term * s : 0.0F; // 0 times infinity is no number
-                }
-                if (has_ranks && !of_column.is_none()) {
-                    mine.above[r] += s > mine.positive[r] ? 1 : 0;
-                    mine.equal[r] += s == mine.positive[r] ? 1 : 0;
-                }
-                s = term * (of_column.factor * unit);
-            }
-        }
-        mine.sum[r] = mine.sum[r] * static_cast<double>(rescale) + static_cast<double>(terms);
-        mine.moment[r] = mine.moment[r] * static_cast<double>(rescale) + static_cast<double>(moments);
-    }
-};
-
-/// The same where neither ranks nor moments are asked for: fewer operations a logit, in powers of two.
-template <bool has_masks>
-struct plain_query_weights {
-    using info = column_info;
-    reader read;
-    const float* scale; // (B,) of packed queries
-    index_t slices;
-    elementwise::partial_softmax* part; // (B, slices)
-    float* sum;                         // (slices, B, C)
-
-    struct rows {
-        index_t first; // and first + 8
-        bool takes_part[2];
-        left_out without;
-        float scale[2]; // times log2_of_e, as the next one
-        float largest[2];
-        double sum[2];
     };
     PROTONCE_DEVICE rows begin(index_t first) const {
         rows out;
@@ -197,68 +87,110 @@ struct plain_query_weights {
             const index_t i = first + r * 8;
             out.takes_part[r] = i < read.query.rows && read.takes_part(i);
             out.scale[r] = out.takes_part[r] ? scale[i] * log2_of_e : 0;
+            if constexpr (has_ranks) {
+                out.positive[r] = out.takes_part[r] ? positive[i] : 0;
+            }
             out.largest[r] = -std::numeric_limits<float>::infinity();
-            out.sum[r] = 0;
+            out.sum[r] = out.moment[r] = 0;
+            out.above[r] = out.equal[r] = 0;
         }
         return out;
     }
 
-    /// \param column  as for query_weights
+    /// \param column  column(n, c): column_info of column first + 8 n + 2 member + c
     template <int tiles, class Column>
     PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], const Column& column, float unit,
                                float (&rescale)[2]) const {
-        float largest[2] = {mine.largest[0], mine.largest[1]};
-        PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
-            PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
-                const column_info of_column = column(n, c);
-                const float log_weight = of_column.log_weight * log2_of_e;
-                PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-                    float& exponent = product[n][2 * r + c];
-                    exponent = std::fma(exponent, mine.scale[r] * of_column.factor, log_weight);
-                    if constexpr (has_masks) {
-                        exponent = mine.without.has(r, of_column) ? -std::numeric_limits<float>::infinity() : exponent;
-                    }
-                    largest[r] = std::fmax(largest[r], exponent); // the other one, if one is NaN
-                }
-            }
-        }
         float shift[2];
-        float terms[2] = {};
+        find_exponents(mine, product, column);
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-            largest[r] = largest_of_four_lanes(largest[r]);
-            rescale[r] = largest[r] > mine.largest[r] ? power_of_two(mine.largest[r] - largest[r]) : 1.0F;
-            mine.largest[r] = largest[r];
-            shift[r] =
-                largest[r] > -std::numeric_limits<float>::infinity() ? largest[r] : 0.0F; // else terms of 0 alone
-        }
-        PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
-            PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
-                const float factor = column(n, c).factor * unit;
-                PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-                    float& value = product[n][2 * r + c];
-                    const float term = power_of_two(value - shift[r]);
-                    terms[r] += term;
-                    value = term * factor;
+            float largest = mine.largest[r];
+            PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
+                PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
+                    largest = std::fmax(largest, product[n][2 * r + c]); // the other one, if one is NaN
                 }
             }
+            largest = largest_of_four_lanes(largest);
+            rescale[r] = largest > mine.largest[r] ? power_of_two(mine.largest[r] - largest) : 1.0F;
+            mine.largest[r] = largest;
+            shift[r] = largest > -std::numeric_limits<float>::infinity() ? largest : 0.0F; // else terms of 0 alone
         }
-        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-            mine.sum[r] = mine.sum[r] * static_cast<double>(rescale[r]) + static_cast<double>(terms[r]);
-        }
+        take_terms(mine, product, column, unit, shift, rescale);
     }
 
     PROTONCE_DEVICE void finish(const rows& mine, int slice) const {
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
             const double all = sum_of_row(mine.sum[r]);
+            const index_t above = has_ranks ? sum_of_row(index_t{mine.above[r]}) : 0;
+            const index_t equal = has_ranks ? sum_of_row(index_t{mine.equal[r]}) : 0;
+            const double all_moment = has_moments ? sum_of_row(mine.moment[r]) : 0;
             if (lane_place::here().member == 0 && mine.takes_part[r]) {
-                part[(mine.first + r * 8) * slices + slice] = {static_cast<double>(mine.largest[r]) / log2_of_e, all, 0,
-                                                               0};
+                const index_t at = (mine.first + r * 8) * slices + slice;
+                part[at] = {static_cast<double>(mine.largest[r]) / log2_of_e, all, above, equal};
+                if constexpr (has_moments) {
+                    moment[at] = all_moment / log2_of_e;
+                }
             }
         }
     }
     PROTONCE_DEVICE void store(const rows& mine, int r, int slice, int c, float value) const {
         if (mine.takes_part[r] && c < read.query.cols) {
             sum[(slice * read.query.rows + (mine.first + r * 8)) * read.query.cols + c] = value;
+        }
+    }
+
+private:
+    /// Exponents in place of products, -infinity for what is left out; ranks.
+    template <int tiles, class Column>
+    PROTONCE_DEVICE static void find_exponents(rows& mine, float (&product)[tiles][4], const Column& column) {
+        PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
+            PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
+                const column_info of_column = column(n, c);
+                const float log_weight = of_column.log_weight * log2_of_e;
+                PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+                    float& value = product[n][2 * r + c];
+                    const float factor = mine.scale[r] * of_column.factor;
+                    bool is_out = false;
+                    if constexpr (has_masks) {
+                        is_out = mine.without.has(r, of_column);
+                    }
+                    if constexpr (has_ranks) {
+                        const float logit = value * factor;
+                        const bool counts = !is_out && !of_column.is_none();
+                        mine.above[r] += counts && logit > mine.positive[r] ? 1 : 0;
+                        mine.equal[r] += counts && logit == mine.positive[r] ? 1 : 0;
+                    }
+                    value = is_out ? -std::numeric_limits<float>::infinity() : std::fma(value, factor, log_weight);
+                }
+            }
+        }
+    }
+    /// Terms into the sums of the rows, and weights in place of exponents.
+    template <int tiles, class Column>
+    PROTONCE_DEVICE static void take_terms(rows& mine, float (&product)[tiles][4], const Column& column, float unit,
+                                           const float (&shift)[2], const float (&rescale)[2]) {
+        float terms[2] = {};
+        float moments[2] = {};
+        PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
+            PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
+                const column_info of_column = column(n, c);
+                const float factor = of_column.factor * unit;
+                PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+                    float& value = product[n][2 * r + c];
+                    const float term = power_of_two(value - shift[r]);
+                    terms[r] += term;
+                    if constexpr (has_moments) { // 0 times infinity is no number
+                        moments[r] += term != 0 ? term * (value - of_column.log_weight * log2_of_e) : 0.0F;
+                    }
+                    value = term * factor;
+                }
+            }
+        }
+        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+            mine.sum[r] = mine.sum[r] * static_cast<double>(rescale[r]) + static_cast<double>(terms[r]);
+            if constexpr (has_moments) {
+                mine.moment[r] = mine.moment[r] * static_cast<double>(rescale[r]) + static_cast<double>(moments[r]);
+            }
         }
     }
 };

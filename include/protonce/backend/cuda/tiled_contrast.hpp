@@ -48,8 +48,8 @@ struct tile_products {
     }
 };
 
-/// logit_i = query_i . positive_i / t, by the chain that columns go through: a duplicate of the positive has the same
-/// bits.
+/// logit_i = query_i . positive_i / t, times log2_of_e, by the chain that columns go through: a duplicate of the
+/// positive has the same bits.
 template <int cols>
 struct tiled_positives {
     static constexpr int threads = 256; // two groups
@@ -89,7 +89,7 @@ struct tiled_positives {
                 const int row = first + i / 2 % 2 * 8;
                 const index_t of_query = index_t{block} * block_rows + row;
                 if (row == i / 4 * 8 + 2 * at.member + i % 2 && of_query < query.count) {
-                    logit[of_query] = sum[i] * query.scale[of_query] * positive.info[of_query].factor;
+                    logit[of_query] = sum[i] * (query.scale[of_query] * log2_of_e * positive.info[of_query].factor);
                 }
             }
         }
