@@ -70,9 +70,11 @@ struct finish_row {
             if (grad_query.rows > 0) {
                 double all = accumulate ? static_cast<double>(grad_query(i, c)) : 0.0;
                 if (takes_part) {
+                    const float* of_slice = sum + i * read.query.cols + c;
+                    const index_t next = read.query.rows * read.query.cols;
                     double others = 0;
-                    for (index_t k = 0; k < slices; ++k) {
-                        others += weight[k] * static_cast<double>(sum[(k * read.query.rows + i) * read.query.cols + c]);
+                    PROTONCE_UNROLL_SIXTEEN for (index_t k = 0; k < slices; ++k) {
+                        others += weight[k] * static_cast<double>(of_slice[k * next]);
                     }
                     all += of_positive * static_cast<double>(read.positive_row(i)[c]) + row_scale * others / row.sum();
                 }

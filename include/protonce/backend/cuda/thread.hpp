@@ -12,6 +12,7 @@
 
 #define PROTONCE_DEVICE __device__
 #define PROTONCE_UNROLL _Pragma("unroll") // before a loop
+#define PROTONCE_UNROLL_SIXTEEN _Pragma("unroll 16") // so many loads are under way
 #define PROTONCE_UNROLL_TWO                                                                                            \
     _Pragma("unroll 2") // left to itself the compiler takes four rounds at once, and registers spill
 
@@ -120,6 +121,7 @@ PROTONCE_DEVICE inline void multiply_add_f16(float (&c)[4], const std::uint32_t 
 
 #elif defined(PROTONCE_CUDA_EMULATOR)
 #define PROTONCE_UNROLL
+#define PROTONCE_UNROLL_SIXTEEN
 #define PROTONCE_UNROLL_TWO
 #include PROTONCE_CUDA_EMULATOR
 #else
