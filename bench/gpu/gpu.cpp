@@ -5,6 +5,8 @@
 #include <protonce/backend/cuda.hpp>
 #include <protonce/e_step/kmeans.hpp>
 #include <protonce/m_step/info_nce.hpp>
+#include <protonce/m_step/m_step.hpp>
+#include <protonce/m_step/nt_xent.hpp>
 #include <protonce/m_step/proto_nce.hpp>
 
 #include <algorithm>
@@ -12,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -200,42 +203,120 @@ void measure_info_nce(backend_type& be, detail::cuda::run& run, const char* prec
     report(name + ", replayed", measure_replayed(run.stream(), work), operations, "TFLOP/s");
 }
 
+void measure_nt_xent(backend_type& be, detail::cuda::run& run, const char* precision, index_t batch) {
+    constexpr index_t cols = 128;
+    const device_rows first(be, run, batch, cols, 8), second(be, run, batch, cols, 9);
+    buffer<float, device> loss(be.memory(), 1), grad_first(be.memory(), batch * cols),
+        grad_second(be.memory(), batch * cols);
+    const double operations = 32.0 * static_cast<double>(batch) * static_cast<double>(batch) * cols;
+    const auto work = [&] {
+        nt_xent(be, {.first = first.view(), .second = second.view()}, {.temperature = 0.2},
+                {.loss = loss.view(), .grad_first = grad_first.rows(cols), .grad_second = grad_second.rows(cols)});
+    };
+    const std::string name =
+        std::string("nt_xent and its gradients, ") + precision + " B=" + std::to_string(batch) + " C=128";
+    report(name, measure(run.stream(), work), operations, "TFLOP/s");
+    report(name + ", replayed", measure_replayed(run.stream(), work), operations, "TFLOP/s");
+}
+
+struct label_samples {
+    label_t* label;
+    index_t clusters;
+    PROTONCE_HOST_DEVICE void operator()(index_t i) const { label[i] = static_cast<label_t>(i * 7919 % clusters); }
+};
+struct number_samples {
+    index_t* id;
+    PROTONCE_HOST_DEVICE void operator()(index_t i) const { id[i] = 31 * i; }
+};
+struct add_one {
+    index_t* number;
+    PROTONCE_HOST_DEVICE void operator()(index_t) const { ++number[0]; }
+};
+
+/// Levels of prototypes, what a step of training needs of them, and the number of the step.
+class device_levels {
+public:
+    static constexpr index_t cols = 128;
+    static constexpr index_t samples = 1 << 20;
+
+    device_levels(backend_type& be, detail::cuda::run& run, index_t batch, const std::vector<index_t>& clusters)
+        : sample_(be.memory(), batch), step_(be.memory(), 1) {
+        for (const index_t count : clusters) {
+            prototypes_.emplace_back(be, run, count, cols, 7);
+            temperatures_.emplace_back(be.memory(), count);
+            assignments_.emplace_back(be.memory(), samples);
+            be.fill(temperatures_.back().view(), 0.2F);
+            be.for_each(samples, label_samples{assignments_.back().view().data(), count});
+            levels_.push_back({.prototypes = prototypes_.back().view(),
+                               .assignment = assignments_.back().view(),
+                               .temperatures = temperatures_.back().view()});
+        }
+        be.for_each(batch, number_samples{sample_.view().data()});
+        be.fill(step_.view(), index_t{0});
+    }
+    std::span<const prototype_level<float, device>> levels() const { return levels_; }
+    vector_view<const index_t, device> sample() const { return sample_.view(); }
+    vector_view<const index_t, device> step() const { return step_.view(); }
+    void advance(backend_type& be) { be.for_each(1, add_one{step_.view().data()}); }
+
+private:
+    std::vector<device_rows> prototypes_;
+    std::vector<buffer<float, device>> temperatures_;
+    std::vector<buffer<label_t, device>> assignments_;
+    std::vector<prototype_level<float, device>> levels_;
+    buffer<index_t, device> sample_, step_;
+};
+
 /// Three levels, their negatives drawn anew in each call.
 void measure_proto_nce(backend_type& be, detail::cuda::run& run, const char* precision, index_t batch,
                        const std::vector<index_t>& clusters, index_t negatives) {
-    constexpr index_t cols = 128;
-    constexpr index_t samples = 1 << 20;
+    constexpr index_t cols = device_levels::cols;
     const device_rows query(be, run, batch, cols, 6);
-    std::vector<device_rows> prototypes;
-    std::vector<buffer<float, device>> temperatures;
-    std::vector<buffer<label_t, device>> assignments;
-    std::vector<prototype_level<float, device>> levels;
-    for (const index_t count : clusters) {
-        prototypes.emplace_back(be, run, count, cols, 7);
-        temperatures.emplace_back(be.memory(), count);
-        assignments.emplace_back(be.memory(), samples);
-        be.fill(temperatures.back().view(), 0.2F);
-        label_t* label = assignments.back().view().data();
-        be.for_each(samples,
-                    [=] PROTONCE_HOST_DEVICE(index_t i) { label[i] = static_cast<label_t>(i * 7919 % count); });
-        levels.push_back({.prototypes = prototypes.back().view(),
-                          .assignment = assignments.back().view(),
-                          .temperatures = temperatures.back().view()});
-    }
-    buffer<index_t, device> sample(be.memory(), batch), step(be.memory(), 1);
-    index_t* id = sample.view().data();
-    be.for_each(batch, [=] PROTONCE_HOST_DEVICE(index_t i) { id[i] = 31 * i; });
-    be.fill(step.view(), index_t{0});
+    device_levels levels(be, run, batch, clusters);
     buffer<float, device> loss(be.memory(), 1), gradient(be.memory(), batch * cols);
-    index_t* number = step.view().data();
     const auto work = [&] {
-        proto_nce(be, {.query = query.view(), .sample = sample.view(), .levels = levels, .step = step.view()},
+        proto_nce(be,
+                  {.query = query.view(), .sample = levels.sample(), .levels = levels.levels(), .step = levels.step()},
                   {.num_negatives = negatives}, {.loss = loss.view(), .grad_query = gradient.rows(cols)});
-        be.for_each(1, [=] PROTONCE_HOST_DEVICE(index_t) { ++number[0]; });
+        levels.advance(be);
     };
     const double operations =
         6.0 * static_cast<double>(clusters.size()) * static_cast<double>(batch * (batch + negatives)) * cols;
     const std::string name = std::string("proto_nce and its gradient, three levels, ") + precision +
+                             " B=" + std::to_string(batch) + " R=" + std::to_string(negatives) + " C=128";
+    report(name, measure(run.stream(), work), operations, "TFLOP/s");
+    report(name + ", replayed", measure_replayed(run.stream(), work), operations, "TFLOP/s");
+}
+
+/// A queue and three levels with as many negatives each, and how often queries find their key and their prototype.
+void measure_m_step(backend_type& be, detail::cuda::run& run, const char* precision, index_t batch,
+                    const std::vector<index_t>& clusters, index_t negatives) {
+    constexpr index_t cols = device_levels::cols;
+    const device_rows query(be, run, batch, cols, 6), positive(be, run, batch, cols, 4),
+        queue(be, run, negatives, cols, 5);
+    device_levels levels(be, run, batch, clusters);
+    const auto num_levels = static_cast<index_t>(clusters.size());
+    buffer<float, device> loss(be.memory(), 1), accuracy(be.memory(), 1), accuracies(be.memory(), num_levels),
+        gradient(be.memory(), batch * cols);
+    const auto work = [&] {
+        m_step(be,
+               {.query = query.view(),
+                .positive = positive.view(),
+                .negatives = queue.view(),
+                .sample = levels.sample(),
+                .levels = levels.levels(),
+                .step = levels.step()},
+               {.num_negatives = negatives},
+               {.loss = loss.view(),
+                .accuracy_instance = accuracy.view(),
+                .accuracy_per_level = accuracies.view(),
+                .grad_query = gradient.rows(cols)});
+        levels.advance(be);
+    };
+    const double columns =
+        static_cast<double>(negatives) * static_cast<double>(1 + num_levels) + static_cast<double>(batch * num_levels);
+    const double operations = 6.0 * static_cast<double>(batch) * columns * cols;
+    const std::string name = std::string("m_step with a queue and three levels, ") + precision +
                              " B=" + std::to_string(batch) + " R=" + std::to_string(negatives) + " C=128";
     report(name, measure(run.stream(), work), operations, "TFLOP/s");
     report(name + ", replayed", measure_replayed(run.stream(), work), operations, "TFLOP/s");
@@ -287,10 +368,13 @@ int main(int argc, char** argv) {
             for (const index_t batch : quick ? std::vector<index_t>{256} : std::vector<index_t>{256, 1024, 4096}) {
                 measure_info_nce(of_precision, run, name, batch, quick ? 4096 : 65536);
             }
-            measure_proto_nce(of_precision, run, name, 256,
-                              quick ? std::vector<index_t>{500, 1000, 1500}
-                                    : std::vector<index_t>{25000, 50000, 100000},
-                              quick ? 1024 : 16384);
+            for (const index_t batch : quick ? std::vector<index_t>{256} : std::vector<index_t>{256, 4096}) {
+                measure_nt_xent(of_precision, run, name, batch);
+            }
+            const auto clusters =
+                quick ? std::vector<index_t>{500, 1000, 1500} : std::vector<index_t>{25000, 50000, 100000};
+            measure_proto_nce(of_precision, run, name, 256, clusters, quick ? 1024 : 16384);
+            measure_m_step(of_precision, run, name, 256, clusters, quick ? 1024 : 16384);
         }
     } catch (const std::exception& error) {
         std::printf("%s\n", error.what());

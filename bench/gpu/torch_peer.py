@@ -4,8 +4,8 @@
 
     torch_peer.py [--quick] [--json FILE]
 
-K-means' assignment is a chunked matrix product and argmin; InfoNCE and ProtoNCE are cross entropies with autograd, eager and compiled;
-each with and without TF32. The prototypes of a batch are chosen before the time is taken. Where flash_kmeans can be imported, one Lloyd
+K-means' assignment is a chunked matrix product and argmin; InfoNCE, NT-Xent, ProtoNCE and a step of both are cross entropies with autograd, eager and
+compiled; each with and without TF32. The prototypes of a batch are chosen before the time is taken. Where flash_kmeans can be imported, one Lloyd
 iteration of it, which is approximate and in half precision. Times are medians by events, in milliseconds.
 """
 import argparse
@@ -50,6 +50,14 @@ def info_nce(query, positive, negatives):
     return query.grad
 
 
+def nt_xent(first, second):
+    views = torch.cat([first, second]).detach().requires_grad_()
+    logits = (views @ views.T / 0.2).fill_diagonal_(-torch.inf)
+    target = torch.arange(len(views), device="cuda").roll(len(first))
+    torch.nn.functional.cross_entropy(logits, target).backward()
+    return views.grad
+
+
 def proto_nce(query, chosen, temperatures, targets):
     query = query.detach().requires_grad_()
     loss = 0
@@ -57,6 +65,20 @@ def proto_nce(query, chosen, temperatures, targets):
         loss = loss + torch.nn.functional.cross_entropy(query @ prototypes.T / temperature, target)
     (loss / len(chosen)).backward()
     return query.grad
+
+
+def m_step(query, positive, negatives, chosen, temperatures, targets):
+    query = query.detach().requires_grad_()
+    logits = torch.cat([(query * positive).sum(1, keepdim=True), query @ negatives.T], dim=1) / 0.2
+    target = torch.zeros(len(query), dtype=torch.int64, device="cuda")
+    loss = torch.nn.functional.cross_entropy(logits, target)
+    accuracies = [(logits.argmax(1) == target).float().mean()]
+    for prototypes, temperature, target in zip(chosen, temperatures, targets):
+        logits = query @ prototypes.T / temperature
+        loss = loss + torch.nn.functional.cross_entropy(logits, target) / len(chosen)
+        accuracies.append((logits.argmax(1) == target).float().mean())
+    loss.backward()
+    return query.grad, accuracies
 
 
 def flash_kmeans():
@@ -79,6 +101,14 @@ def main():
     def report(name, milliseconds):
         print(f"{name:72s} {milliseconds:10.3f} ms", flush=True)
         lines.append({"name": name, "milliseconds": milliseconds})
+
+    def both_ways(name, work, *arguments):
+        for how, made in (("eager", work), ("compiled", torch.compile(work))):
+            what = f"{name}, PyTorch {kind} {how}"
+            try:
+                report(what, measure(lambda: made(*arguments), repeats))
+            except Exception as error:  # a compiler that is not there is no reason to lose the rest
+                print(f"{what}: left out: {type(error).__name__}")
 
     print("PyTorch", torch.__version__, torch.cuda.get_device_name(0))
     rows = 20000 if options.quick else 1281167
@@ -105,24 +135,21 @@ def main():
         negatives = unit_rows(queue, 128)
         for batch in (256,) if options.quick else (256, 1024, 4096):
             query, positive = unit_rows(batch, 128), unit_rows(batch, 128)
-            name = f"info_nce and its gradient, B={batch} R={queue} C=128, PyTorch {kind}"
-            for how, work in (("eager", info_nce), ("compiled", torch.compile(info_nce))):
-                try:
-                    report(f"{name} {how}", measure(lambda: work(query, positive, negatives), repeats))
-                except Exception as error:  # a compiler that is not there is no reason to lose the rest
-                    print(f"{name} {how}: left out: {type(error).__name__}")
+            both_ways(f"info_nce and its gradient, B={batch} R={queue} C=128", info_nce, query, positive, negatives)
+        for batch in (256,) if options.quick else (256, 4096):
+            both_ways(f"nt_xent and its gradients, B={batch} C=128", nt_xent, unit_rows(batch, 128), unit_rows(batch, 128))
         negatives_drawn = 1024 if options.quick else 16384
         query = unit_rows(256, 128)
         # 256 own prototypes and as many others as are drawn, from prototypes that are there once.
         chosen = [unit_rows(256 + negatives_drawn, 128) for _ in range(3)]
         temperatures = [torch.full((256 + negatives_drawn,), 0.2, device="cuda") for _ in range(3)]
         targets = [torch.arange(256, device="cuda") for _ in range(3)]
-        name = f"proto_nce and its gradient, three levels, B=256 R={negatives_drawn} C=128, PyTorch {kind}"
-        for how, work in (("eager", proto_nce), ("compiled", torch.compile(proto_nce))):
-            try:
-                report(f"{name} {how}", measure(lambda: work(query, chosen, temperatures, targets), repeats))
-            except Exception as error:
-                print(f"{name} {how}: left out: {type(error).__name__}")
+        sizes = f"B=256 R={negatives_drawn} C=128"
+        both_ways(f"proto_nce and its gradient, three levels, {sizes}", proto_nce, query, chosen, temperatures, targets)
+        both_ways(
+            f"m_step with a queue and three levels, {sizes}",
+            m_step, query, unit_rows(256, 128), unit_rows(negatives_drawn, 128), chosen, temperatures, targets,
+        )
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             for line in lines:
