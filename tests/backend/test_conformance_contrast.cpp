@@ -213,6 +213,24 @@ TEST_CASE_TEMPLATE("conformance: NaN in a query or a column comes out, and only 
     }
 }
 
+TEST_CASE_TEMPLATE("conformance: NaN in a column reaches nothing where no row takes part", B, CONFORMING_BACKENDS) {
+    using T = typename B::value_type;
+    TEST_RANDOM(random, 410);
+    auto problem = test::random_problem<T>(random, {.rows = 33, .pool = 40, .cols = 5});
+    problem.own.assign(33, -1);
+    problem.columns(7, 2) = std::numeric_limits<T>::quiet_NaN();
+
+    for (const auto& how : test::variants<B>()) {
+        B be = test::make<B>(how);
+        const auto actual = run_contrast(be, problem);
+
+        CAPTURE(how.name);
+        CHECK(actual.loss == std::vector<T>(33, T(0)));
+        CHECK(actual.grad_query == std::vector<T>(33 * 5, T(0)));
+        CHECK(actual.grad_columns == std::vector<T>(40 * 5, T(0)));
+    }
+}
+
 TEST_CASE_TEMPLATE("conformance: NaN in a row that takes no part stays there", B, CONFORMING_BACKENDS) {
     using T = typename B::value_type;
     TEST_RANDOM(random, 409);

@@ -16,9 +16,16 @@ template <class Kernel>
 bool has_body() {
     return device_run().has_body<Kernel>();
 }
+/// As a device computes losses that nobody chose a precision for.
+inline device_options standard_options() {
+    return {.check_finite = false};
+}
 #else
 using device_backend = emulated_cuda<float>;
 using device_options = emulated_options;
+inline device_options standard_options() {
+    return {.check_finite = false, .losses = protonce::loss_precision::standard, .has_warp_groups = true};
+}
 inline emulated_run device_run() {
     return {};
 }

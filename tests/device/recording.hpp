@@ -61,7 +61,11 @@ class recording {
 public:
     using backend = emulated_cuda<T>;
 
-    recording() : be({.check_finite = false, .recorder = &tape_}) {}
+    recording()
+        : be({.check_finite = false,
+              .losses = protonce::loss_precision::standard,
+              .recorder = &tape_,
+              .has_warp_groups = true}) {} // as architecture 90a
     recording(const recording&) = delete;
     recording& operator=(const recording&) = delete;
 

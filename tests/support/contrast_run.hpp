@@ -203,10 +203,10 @@ contrast_problem<T> random_problem(random_source& random, const contrast_options
         out.row_group = random.labels(with.rows, 4);
         out.pool_group = random.labels(with.pool, 4);
         for (std::size_t i = 0; i < out.row_group.size(); i += 5) {
-            out.row_group[i] = -1;
+            out.row_group[i] = i % 2 == 0 ? -1 : -2; // negative ones are no group, not one of their own
         }
         for (std::size_t p = 0; p < out.pool_group.size(); p += 5) {
-            out.pool_group[p] = -1;
+            out.pool_group[p] = p % 2 == 0 ? -1 : -2;
         }
     }
     out.temperature = random.uniform_values<T>(with.column_temperatures ? with.pool : 1, 0.1, 1);

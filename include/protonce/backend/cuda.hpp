@@ -101,6 +101,25 @@ public:
         }
     }
 
+    /// Columns of the losses stay packed by queues, where groups of warps multiply them.
+    index_t packed_size(index_t rows, index_t cols) {
+        if constexpr (has_tensor_cores) {
+            const bool has_form = losses_ != loss_precision::precise && cols <= detail::cuda::most_fused_cols &&
+                                  detail::cuda::has_group_kernels(this->run());
+            return has_form ? detail::cuda::pack_tiles::kept_size(rows, cols) : 0;
+        } else {
+            return 0;
+        }
+    }
+    void pack_rows(matrix_view<const T, space> x, vector_view<const index_t, space> places,
+                   vector_view<T, space> packed) {
+        if constexpr (has_tensor_cores) {
+            const detail::cuda::keep_rows kernel{
+                x, detail::data_of(places), detail::cuda::pack_tiles::kept(packed.data(), packed.size(), 0, x.cols())};
+            this->run().launch(kernel.blocks(), 0, kernel);
+        }
+    }
+
 private:
     void contrast_fused(std::span<const contrast<T, space>> problems) {
         using namespace detail::cuda;

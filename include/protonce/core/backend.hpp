@@ -159,6 +159,15 @@ concept has_contrast = requires(B& be, std::span<const contrast<T, typename B::s
     be.draw_columns(requests);
 };
 
+/// A backend that can keep rows in the form in which softmax_contrast() wants its columns, in memory of the caller's.
+template <class B, class T = typename B::value_type>
+concept packs_rows = requires(B& be, seam_matrix<B, const T> x, seam_vector<B, const index_t> places,
+                              seam_vector<B, T> packed) {
+    // Values that it takes to keep so many rows of so many columns; 0: there is no such form.
+    { be.packed_size(index_t{}, index_t{}) } -> std::same_as<index_t>;
+    be.pack_rows(x, places, packed); // row i at places_i, all distinct, or at i without places
+};
+
 /// The key of a draw whose step number may lie in the backend's memory; nullptr: it does not.
 PROTONCE_HOST_DEVICE constexpr rng_key at_step(rng_key key, const index_t* step) {
     if (step != nullptr) {

@@ -222,6 +222,7 @@ public:
         m_step_inputs<B> in{.query = inputs.query,
                             .positive = inputs.positive,
                             .negatives = state_.queue.rows(),
+                            .packed_negatives = state_.queue.packed(),
                             .temperature = inputs.temperature,
                             .upstream = inputs.upstream,
                             .step = step_counter()};

@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace protonce::inline v0 {
@@ -28,7 +29,8 @@ struct info_nce_inputs {
     matrix_of<B, const value_of<B>> query{};     // (B, C) unit rows
     matrix_of<B, const value_of<B>> positive{};  // (B, C) unit rows, the key of each query
     matrix_of<B, const value_of<B>> negatives{}; // (R, C) unit rows; empty while the queue is, and with key_pool::batch
-    vector_of<B, const label_t> query_cluster{}; // (B,) optional: negatives of the query's own cluster are left out;
+    vector_of<B, const value_of<B>> packed_negatives{}; // optional: memory_queue::packed(), beside its rows()
+    vector_of<B, const label_t> query_cluster{};    // (B,) optional: negatives of the query's own cluster are left out;
     vector_of<B, const label_t> negative_cluster{}; // (R,) with it, but not with key_pool::batch; -1: of no cluster
     vector_of<B, const value_of<B>> temperature{};  // (1,) optional: a learned temperature
     vector_of<B, const value_of<B>> upstream{};     // as loss, optional: dL/dloss, factor of every gradient
@@ -54,6 +56,26 @@ struct info_nce_report {
 
 namespace detail {
 
+/// What a queue keeps of its rows besides these.
+template <backend B>
+void check_packed([[maybe_unused]] B& be, std::string_view function, const info_nce_inputs<B>& in) {
+    if (in.packed_negatives.empty() || in.negatives.empty()) {
+        return;
+    }
+    const std::string given = check::text(in.packed_negatives.size()) + " values";
+    index_t needed = 0;
+    if constexpr (packs_rows<B>) {
+        needed = be.packed_size(in.negatives.rows(), in.negatives.cols());
+    }
+    if (needed == 0) {
+        check::fail_argument(function, "packed_negatives", "must be empty: the backend packs no rows", given);
+    }
+    if (in.packed_negatives.size() < needed) {
+        check::fail_shape(function, "packed_negatives",
+                          "must hold as many rows as negatives, " + check::text(needed) + " values or more", given);
+    }
+}
+
 template <backend B>
 void check_info_nce(B& be, std::string_view function, const info_nce_inputs<B>& in, const info_nce_options& options,
                     const info_nce_outputs<B>& out) {
@@ -69,6 +91,10 @@ void check_info_nce(B& be, std::string_view function, const info_nce_inputs<B>& 
     const index_t cols = in.query.cols();
     check_numbered(function, "query", rows);
     check::well_formed(function, "negatives", in.negatives);
+    if (batch && !in.packed_negatives.empty()) {
+        check::fail_argument(function, "packed_negatives", "must not be given with key_pool::batch",
+                             check::text(in.packed_negatives.size()) + " values");
+    }
     if (batch && !in.negatives.empty()) {
         check::fail_argument(function, "negatives", "must not be given with key_pool::batch",
                              check::shape_text(in.negatives.rows(), in.negatives.cols()));
@@ -76,6 +102,7 @@ void check_info_nce(B& be, std::string_view function, const info_nce_inputs<B>& 
     if (!in.negatives.empty()) {
         check::equal_cols(function, "query", in.query, "negatives", in.negatives);
     }
+    check_packed<B>(be, function, in);
     check::optional_size(function, "query_cluster", in.query_cluster, rows);
     if (in.query_cluster.empty() || batch) {
         check::optional_size(function, "negative_cluster", in.negative_cluster, 0);
@@ -123,6 +150,7 @@ contrast<value_of<B>, typename B::space> info_nce_problem(B& be, typename worksp
         problem.grad_columns = out.grad_positive;
     } else {
         problem.columns = in.negatives;
+        problem.packed = in.packed_negatives;
         problem.positive = in.positive;
         problem.pool_group = in.negative_cluster;
         problem.grad_positive = out.grad_positive;

@@ -26,14 +26,15 @@ template <backend B>
 struct m_step_inputs {
     using level = prototype_level<value_of<B>, typename B::space>;
 
-    matrix_of<B, const value_of<B>> query{};        // (B, C) unit rows
-    matrix_of<B, const value_of<B>> positive{};     // (B, C) unit rows, the key of each query
-    matrix_of<B, const value_of<B>> negatives{};    // (R, C) unit rows, the queue; empty while it is
-    vector_of<B, const label_t> query_cluster{};    // (B,) optional: queue negatives of the query's own cluster are
-    vector_of<B, const label_t> negative_cluster{}; // (R,) left out; -1: of no cluster
-    vector_of<B, const value_of<B>> temperature{};  // (1,) optional: a learned temperature of InfoNCE
-    vector_of<B, const index_t> sample{};           // (B,) sample number of each query; not read without levels
-    std::span<const level> levels{};                // M; none during warm-up: InfoNCE alone
+    matrix_of<B, const value_of<B>> query{};            // (B, C) unit rows
+    matrix_of<B, const value_of<B>> positive{};         // (B, C) unit rows, the key of each query
+    matrix_of<B, const value_of<B>> negatives{};        // (R, C) unit rows, the queue; empty while it is
+    vector_of<B, const value_of<B>> packed_negatives{}; // optional: memory_queue::packed(), beside its rows()
+    vector_of<B, const label_t> query_cluster{};        // (B,) optional: queue negatives of the query's own cluster are
+    vector_of<B, const label_t> negative_cluster{};     // (R,) left out; -1: of no cluster
+    vector_of<B, const value_of<B>> temperature{};      // (1,) optional: a learned temperature of InfoNCE
+    vector_of<B, const index_t> sample{};               // (B,) sample number of each query; not read without levels
+    std::span<const level> levels{};                    // M; none during warm-up: InfoNCE alone
     std::span<const vector_of<B, const index_t>>
         negative_id{};                          // M, optional: negatives of each level instead of drawn ones
     vector_of<B, const value_of<B>> upstream{}; // (1,) optional: dL/dloss, factor of every gradient
@@ -82,6 +83,7 @@ struct m_step_parts {
         : instance_in{.query = in.query,
                       .positive = in.positive,
                       .negatives = in.negatives,
+                      .packed_negatives = in.packed_negatives,
                       .query_cluster = in.query_cluster,
                       .negative_cluster = in.negative_cluster,
                       .temperature = in.temperature,

@@ -167,6 +167,10 @@ public:
         // The largest size that buffer still takes; the product itself must not overflow.
         rows_ =
             buffer<value_type, space>(be.memory(), capacity_ > max_size / num_cols_ ? max_size : capacity_ * num_cols_);
+        if constexpr (detail::packs_rows<B>) {
+            packed_ = buffer<value_type, space>(be.memory(), be.packed_size(capacity_, num_cols_));
+            be.fill(packed_.view(), value_type{0});
+        }
         ids_ = buffer<index_t, space>(be.memory(), capacity_);
         ring_ = buffer<index_t, space>(be.memory(), detail::num_ring_counters);
         if (options.start == queue_start::random_rows) {
@@ -188,6 +192,8 @@ public:
 
     /// The filled slots in slot order, (size, C). Valid until the next push, load or reset.
     matrix_of<B, const value_type> rows() const { return all_rows().slice(0, size_); }
+    /// The rows in the form in which the backend's losses want them, for `packed_negatives`; empty where there is no other.
+    vector_of<B, const value_type> packed() const { return packed_.view(); }
     /// Sample number of each filled slot, (size,); -1: unknown.
     vector_of<B, const index_t> ids() const { return ids_.view().slice(0, size_); }
 
@@ -254,6 +260,9 @@ public:
         size_ = 0;
         position_ = 0;
         num_pushed_ = 0;
+        if (packed_.size() > 0) {
+            be.fill(packed_.view(), value_type{0});
+        }
         detail::set_ring(be, ring_.view().data(), 0, 0, 0);
     }
 
@@ -304,10 +313,20 @@ private:
         const index_t skipped = count - places.size();
         detail::take_slots<B>(be, ring_.view().data(), skipped, ids, ids_.view(), places);
         be.scatter_rows(keys.slice(skipped, places.size()), places, all_rows());
+        pack(be, keys.slice(skipped, places.size()), places);
         detail::advance_ring(be, ring_.view().data(), capacity_, count);
         position_ = (position_ + count) % capacity_;
         size_ = (std::min)(capacity_, size_ + count);
         num_pushed_ += static_cast<std::uint64_t>(count);
+    }
+
+    void pack([[maybe_unused]] B& be, [[maybe_unused]] matrix_of<B, const value_type> rows,
+              [[maybe_unused]] vector_of<B, const index_t> places) {
+        if constexpr (detail::packs_rows<B>) {
+            if (packed_.size() > 0) {
+                be.pack_rows(rows, places, packed_.view());
+            }
+        }
     }
 
     void fill_randomly(B& be, std::uint64_t seed) {
@@ -322,15 +341,17 @@ private:
             be.write(vector_view<const value_type>{part.data(), values},
                      vector_of<B>{all_rows().row(first).data(), values});
         }
+        pack(be, all_rows(), {});
         be.fill(ids_.view(), index_t{-1});
         size_ = capacity_;
     }
 
     index_t capacity_;
     index_t num_cols_;
-    buffer<value_type, space> rows_; // (R, C)
-    buffer<index_t, space> ids_;     // (R,)
-    buffer<index_t, space> ring_;    // of detail::ring_counter
+    buffer<value_type, space> rows_;   // (R, C)
+    buffer<value_type, space> packed_; // of the same rows, or nothing
+    buffer<index_t, space> ids_;       // (R,)
+    buffer<index_t, space> ring_;      // of detail::ring_counter
     index_t size_ = 0;
     index_t position_ = 0;
     std::uint64_t num_pushed_ = 0;

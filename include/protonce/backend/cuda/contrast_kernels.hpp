@@ -74,14 +74,15 @@ struct pack_problem {
     using operands = typename Packing::operands;
     reader read;
     operands query, columns, positive; // no positive where its logit is not compared
+    bool has_kept_columns;             // they are packed
     float* weight_of_row;              // (P,) ln w by row of the pool, of those that are used; or null
 
-    index_t blocks() const { return Packing::blocks(query) + Packing::blocks(columns) + Packing::blocks(positive); }
+    index_t blocks() const { return Packing::blocks(query) + column_blocks() + Packing::blocks(positive); }
     static constexpr std::size_t shared_bytes() { return 0; }
 
     PROTONCE_DEVICE void work(int block) const {
         const index_t of_columns = block - Packing::blocks(query);
-        const index_t of_positive = of_columns - Packing::blocks(columns);
+        const index_t of_positive = of_columns - column_blocks();
         const index_t cols = read.query.cols;
         if (of_columns < 0) {
             Packing::work(
@@ -92,6 +93,8 @@ struct pack_problem {
                 [this](index_t i) {
                     return column_info{static_cast<float>(read.row_scale(i)), 0, -1, -1};
                 });
+        } else if (of_positive < 0 && has_kept_columns) {
+            describe_kept(of_columns * threads + thread_index());
         } else if (of_positive < 0) {
             Packing::work(
                 columns, cols, of_columns,
@@ -110,6 +113,16 @@ struct pack_problem {
     }
 
 private:
+    PROTONCE_HOST_DEVICE index_t column_blocks() const {
+        return has_kept_columns ? ceil_div(Packing::padded(columns), threads) : Packing::blocks(columns);
+    }
+    PROTONCE_DEVICE void describe_kept(index_t j) const {
+        if (j < Packing::padded(columns)) {
+            column_info of_row = j < columns.count ? info_of_column(j) : column_info::none();
+            of_row.factor *= j < columns.count ? columns.scale[j] : 0.0F;
+            columns.info[j] = of_row;
+        }
+    }
     PROTONCE_DEVICE column_info info_of_column(index_t j) const {
         if (j >= read.num_used()) {
             return column_info::none();

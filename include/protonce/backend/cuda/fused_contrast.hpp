@@ -28,7 +28,10 @@ struct fused_problem {
     reader read;
     query_pass pass;
     fused_cut cut;
-    operands query, columns, positive; // no positive where its logit is not compared
+    operands query;
+    bool has_kept_columns;
+    operands columns;
+    operands positive; // none where its logit is not compared
     float* weight_of_row;
     float* logit; // (B,) of the positives, or null
     elementwise::partial_softmax* part;
@@ -43,7 +46,7 @@ struct fused_problem {
         : out(of), read(of), pass(pass_of(of)),
           cut(Method::shape, of.query.rows(), read.most_used, of.query.cols(), has_sums(), wanted_blocks),
           query(packing::take(scope, of.query.rows(), of.query.cols())),
-          columns(packing::take(scope, read.most_used, of.query.cols())),
+          has_kept_columns(can_keep && !of.packed.empty() && of.column_id.empty()), columns(take_columns(scope, of)),
           positive(packing::take(scope, has_ranks() ? of.query.rows() : 0, of.query.cols())) {
         const index_t rows = of.query.rows();
         const index_t parts = rows * cut.slices;
@@ -69,6 +72,19 @@ struct fused_problem {
         return has_masks ? query_pass::masked_sums : query_pass::sums;
     }
     bool has_ranks() const { return pass == query_pass::ranks || pass == query_pass::moments; }
+    static constexpr bool can_keep = requires { &packing::kept; };
+    template <class Scope>
+    operands take_columns(Scope& scope, const problem& of) const {
+        if constexpr (can_keep) {
+            if (has_kept_columns) { // which nothing writes here
+                auto* memory = const_cast<float*>(of.packed.data());
+                operands kept = packing::kept(memory, of.packed.size(), read.most_used, of.query.cols());
+                kept.info = scope.template vector<column_info>(kept.padded).data();
+                return kept;
+            }
+        }
+        return packing::take(scope, read.most_used, of.query.cols());
+    }
     bool has_sums() const { return !out.grad_query.empty(); }
     bool has_column_pass() const { return !out.grad_columns.empty() || out.grad_temperature.size() > 1; }
     bool has_one_gradient() const { return has_sums() && out.grad_columns.data() == out.grad_query.data(); }
@@ -166,7 +182,8 @@ public:
     void solve(Run& run) const {
         const auto all = [](const state&) { return true; };
         launch(run, all, [](const state& of) {
-            return pack_problem<typename state::packing>{of.read, of.query, of.columns, of.positive, of.weight_of_row};
+            return pack_problem<typename state::packing>{
+                of.read, of.query, of.columns, of.positive, of.has_kept_columns, of.weight_of_row};
         });
         launch(
             run, [](const state& of) { return of.has_ranks(); },

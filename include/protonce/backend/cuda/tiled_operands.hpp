@@ -39,16 +39,26 @@ struct pack_tiles {
     /// In memory of the scope.
     template <class Scope>
     static operands take(Scope& scope, index_t count, index_t cols) {
-        operands to{.count = count,
-                    .padded = ceil_div(count, half_tiles::rows) * half_tiles::rows,
-                    .cols = cols <= 64    ? 64
-                            : cols <= 128 ? 128
-                                          : most_tiled_cols};
+        operands to{.count = count, .padded = padded(count), .cols = padded_cols(cols)};
         to.halves = scope.template matrix<std::uint16_t>(to.padded, to.cols).data();
         to.scale = scope.template vector<float>(to.padded).data();
         to.info = scope.template vector<column_info>(to.padded).data();
         return to;
     }
+
+    /// Rows that stay packed in memory of the caller's: tiles, then scales. How many numbers that takes.
+    static index_t kept_size(index_t count, index_t cols) { return padded(count) * kept_row(cols); }
+    /// Those without `info`; `memory` holds kept_size() of at least `count` rows.
+    static operands kept(float* memory, index_t size, index_t count, index_t cols) {
+        const index_t all = size / kept_row(cols);
+        return {.count = count,
+                .padded = padded(count),
+                .cols = padded_cols(cols),
+                .halves = reinterpret_cast<std::uint16_t*>(memory),
+                .scale = memory + all * padded_cols(cols) / 2};
+    }
+
+    static index_t padded(index_t count) { return ceil_div(count, half_tiles::rows) * half_tiles::rows; }
     PROTONCE_HOST_DEVICE static index_t padded(const operands& to) { return to.padded; }
     PROTONCE_HOST_DEVICE static index_t blocks(const operands& to) { return to.padded / block_rows; }
 
@@ -56,9 +66,20 @@ struct pack_tiles {
     template <class Row, class Info>
     PROTONCE_DEVICE static void work(const operands& to, index_t cols, index_t block, const Row& row,
                                      const Info& info) {
+        const index_t i = row_of(block);
+        const float scale = write(to, cols, i, i < to.count ? row(i) : nullptr);
+        if (thread_index() % lanes == 0) {
+            column_info of_row = i < to.count ? info(i) : column_info::none();
+            of_row.factor *= scale;
+            to.info[i] = of_row;
+        }
+    }
+
+    /// The row that a lane of the block packs.
+    PROTONCE_DEVICE static index_t row_of(index_t block) { return block * block_rows + thread_index() / lanes; }
+    /// Packs a row into place `at` and says its scale; null: zeros; -1: nowhere. All lanes of the warp.
+    PROTONCE_DEVICE static float write(const operands& to, index_t cols, index_t at, const float* values) {
         const int lane = thread_index() % lanes;
-        const index_t i = block * block_rows + thread_index() / lanes;
-        const float* values = i < to.count ? row(i) : nullptr;
         const bool is_aligned = reinterpret_cast<std::uintptr_t>(values) % sizeof(four<float>) == 0;
         float mine[most_pieces][piece];
         float largest = 0;
@@ -77,24 +98,25 @@ struct pack_tiles {
         const float inverse = 1 / scale;
         PROTONCE_UNROLL for (int p = 0; p < most_pieces; ++p) {
             const index_t first = (p * lanes + lane) * piece;
-            if (first < to.cols) {
+            if (at >= 0 && first < to.cols) {
                 four<std::uint32_t> words;
                 PROTONCE_UNROLL for (int w = 0; w < 4; ++w) {
                     words.at[w] = to_f16_pair(mine[p][2 * w] * inverse, mine[p][2 * w + 1] * inverse);
                 }
-                auto* place = to.halves + half_tiles::at(i, first, to.cols / half_tiles::cols);
+                auto* place = to.halves + half_tiles::at(at, first, to.cols / half_tiles::cols);
                 *reinterpret_cast<four<std::uint32_t>*>(place) = words;
             }
         }
-        if (lane == 0) {
-            column_info of_row = i < to.count ? info(i) : column_info::none();
-            of_row.factor *= scale;
-            to.scale[i] = scale;
-            to.info[i] = of_row;
+        if (at >= 0 && lane == 0) {
+            to.scale[at] = scale;
         }
+        return scale;
     }
 
 private:
+    static index_t padded_cols(index_t cols) { return cols <= 64 ? 64 : cols <= 128 ? 128 : most_tiled_cols; }
+    static index_t kept_row(index_t cols) { return padded_cols(cols) / 2 + 1; }
+
     template <class V>
     struct alignas(16) four {
         V at[4];
@@ -113,6 +135,23 @@ private:
                 to_values[e] = values != nullptr && first + e < cols ? values[first + e] : 0.0F;
             }
         }
+    }
+};
+
+/// Packs rows into places of those that are kept; without places into the first ones.
+struct keep_rows {
+    static constexpr int threads = pack_tiles::threads;
+    elementwise::table<const float> rows;
+    const index_t* place; // (n,) or null
+    tiled_operands to;
+
+    index_t blocks() const { return ceil_div(rows.rows, pack_tiles::block_rows); }
+
+    PROTONCE_DEVICE void operator()() const {
+        const index_t i = pack_tiles::row_of(block_index());
+        const bool is_row = i < rows.rows;
+        const index_t at = !is_row ? -1 : place == nullptr ? i : place[i];
+        pack_tiles::write(to, rows.cols, at, is_row ? rows.row(i) : nullptr);
     }
 };
 
