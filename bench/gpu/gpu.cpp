@@ -8,6 +8,7 @@
 #include <protonce/m_step/m_step.hpp>
 #include <protonce/m_step/nt_xent.hpp>
 #include <protonce/m_step/proto_nce.hpp>
+#include <protonce/momentum/memory_queue.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -188,19 +189,31 @@ void measure_kmeans(backend_type& be, detail::cuda::run& run, index_t rows, inde
            operations, "TFLOP/s");
 }
 
+/// Against rows as they are, which each call packs, and against a queue, which keeps them packed.
 void measure_info_nce(backend_type& be, detail::cuda::run& run, const char* precision, index_t batch, index_t queue) {
     constexpr index_t cols = 128;
-    const device_rows query(be, run, batch, cols, 3), positive(be, run, batch, cols, 4), keys(be, run, queue, cols, 5);
+    const device_rows query(be, run, batch, cols, 3), positive(be, run, batch, cols, 4);
+    const memory_queue<backend_type> keys(be, {.capacity = queue, .num_cols = cols});
     buffer<float, device> loss(be.memory(), 1), gradient(be.memory(), batch * cols);
     const double operations = 6.0 * static_cast<double>(batch) * static_cast<double>(queue) * cols;
-    const auto work = [&] {
-        info_nce(be, {.query = query.view(), .positive = positive.view(), .negatives = keys.view()},
-                 {.temperature = 0.2}, {.loss = loss.view(), .grad_query = gradient.rows(cols)});
-    };
-    const std::string name = std::string("info_nce and its gradient, ") + precision + " B=" + std::to_string(batch) +
-                             " R=" + std::to_string(queue) + " C=128";
-    report(name, measure(run.stream(), work), operations, "TFLOP/s");
-    report(name + ", replayed", measure_replayed(run.stream(), work), operations, "TFLOP/s");
+    for (const bool is_kept : {false, true}) {
+        if (is_kept && keys.packed().empty()) {
+            continue;
+        }
+        const auto work = [&] {
+            info_nce(be,
+                     {.query = query.view(),
+                      .positive = positive.view(),
+                      .negatives = keys.rows(),
+                      .packed_negatives = is_kept ? keys.packed() : vector_view<const float, device>{}},
+                     {.temperature = 0.2}, {.loss = loss.view(), .grad_query = gradient.rows(cols)});
+        };
+        const std::string name = std::string("info_nce and its gradient, ") + precision +
+                                 " B=" + std::to_string(batch) + " R=" + std::to_string(queue) + " C=128" +
+                                 (is_kept ? ", kept" : "");
+        report(name, measure(run.stream(), work), operations, "TFLOP/s");
+        report(name + ", replayed", measure_replayed(run.stream(), work), operations, "TFLOP/s");
+    }
 }
 
 void measure_nt_xent(backend_type& be, detail::cuda::run& run, const char* precision, index_t batch) {
@@ -292,8 +305,8 @@ void measure_proto_nce(backend_type& be, detail::cuda::run& run, const char* pre
 void measure_m_step(backend_type& be, detail::cuda::run& run, const char* precision, index_t batch,
                     const std::vector<index_t>& clusters, index_t negatives) {
     constexpr index_t cols = device_levels::cols;
-    const device_rows query(be, run, batch, cols, 6), positive(be, run, batch, cols, 4),
-        queue(be, run, negatives, cols, 5);
+    const device_rows query(be, run, batch, cols, 6), positive(be, run, batch, cols, 4);
+    const memory_queue<backend_type> queue(be, {.capacity = negatives, .num_cols = cols});
     device_levels levels(be, run, batch, clusters);
     const auto num_levels = static_cast<index_t>(clusters.size());
     buffer<float, device> loss(be.memory(), 1), accuracy(be.memory(), 1), accuracies(be.memory(), num_levels),
@@ -302,7 +315,8 @@ void measure_m_step(backend_type& be, detail::cuda::run& run, const char* precis
         m_step(be,
                {.query = query.view(),
                 .positive = positive.view(),
-                .negatives = queue.view(),
+                .negatives = queue.rows(),
+                .packed_negatives = queue.packed(),
                 .sample = levels.sample(),
                 .levels = levels.levels(),
                 .step = levels.step()},

@@ -27,7 +27,7 @@ def one_line(*command):
 def key(name):
     """What is measured, without how: the same for a line of ours and for a peer's."""
     words = re.split(r"[, ]+", name)
-    return " ".join(word for word in words if word not in (*PRECISIONS, "replayed"))
+    return " ".join(word for word in words if word not in (*PRECISIONS, "kept", "replayed"))
 
 
 def main():

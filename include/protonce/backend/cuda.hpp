@@ -173,9 +173,10 @@ struct cuda_options {
 /// One object serves one thread at a time.
 /// Scratch: for K-means with float two copies of the rows and of the centroids in multiples of 32 columns, 6 bytes a value,
 /// 72 bytes a row, 160 kB at least, and up to 64 kB more; for sums by cluster two labels and two numbers a row. For the losses with float,
-/// C rounded up to a multiple of 16 (to 64, 128 or 256 on architecture 90a): a copy of the B queries, of their positives and of the J columns,
-/// B C floats for each slice of the columns, of which there are as many as make 256 blocks of 64 rows (132 blocks of 128 rows on 90a),
-/// (16896 + B) C floats at most, and 40 bytes a row and slice; no logits. With double, or more than 256 columns: 2^20 logits and as many
+/// C rounded up to a multiple of 16 (to 64, 128 or 256 on architecture 90a), for each of up to four problems at once: a copy of the B queries,
+/// of their positives where ranks are wanted, and of the J columns (16 bytes a column where they are kept packed), B C floats for each slice
+/// of the columns, of which there are as many as make 256 blocks of 64 rows (132 blocks of 128 rows on 90a) in all, (16896 + 4 B) C floats at
+/// most, and 40 bytes a row and slice; no logits. With double, or more than 256 columns: 2^20 logits and as many
 /// slopes (128 B of each if that is more), B J / 4 bytes, B C doubles, and B C floats for each 512 columns of a tile.
 template <real T>
 class cuda_backend : public basic_cuda_backend<T, detail::cuda::run> {

@@ -151,6 +151,9 @@ void advance_ring(B& be, index_t* ring, index_t capacity, index_t count) {
 /// CUDA graph goes on at each replay; catch_up() tells the host about such pushes. Record with a full queue: rows() and
 /// ids() have as many rows as the host knows of.
 ///
+/// Where the backend's losses want columns in a form of their own (cuda_backend on architecture 90a), the queue keeps its rows in that form
+/// too: packed(), half as much memory again.
+///
 /// Owns its memory, from `be.memory()`; every other call takes the same backend object or one of the same memory.
 template <backend B>
 class memory_queue {
