@@ -3,7 +3,9 @@
 #include <device/device_run.hpp>
 #include <support/placed.hpp>
 
+#include <protonce/em/objective.hpp>
 #include <protonce/m_step/info_nce.hpp>
+#include <protonce/m_step/m_step.hpp>
 #include <protonce/momentum/memory_queue.hpp>
 
 #include <doctest/doctest.h>
@@ -146,7 +148,7 @@ TEST_CASE("kept rows: they are read, not the rows") {
     CHECK(loss_of(one, other) != loss_of(one, one));
 }
 
-TEST_CASE("kept rows: precise losses and doubles have no other form") {
+TEST_CASE("kept rows: precise losses and wide rows have no other form") {
     B be(test::device_options{.losses = loss_precision::precise});
     CHECK(be.packed_size(100, 64) == 0);
     CHECK(queue(be, {.capacity = 10, .num_cols = 4}).packed().empty());
@@ -154,28 +156,86 @@ TEST_CASE("kept rows: precise losses and doubles have no other form") {
     CHECK(standard.packed_size(100, 257) == 0);
 }
 
-TEST_CASE("kept rows: too few, or such as the backend has not, are refused by name") {
+TEST_CASE("kept rows: a backend that has no form of its own passes them over") {
+    B standard(test::standard_options()), precise(test::device_options{.losses = loss_precision::precise});
+    queue keys(standard, {.capacity = 100, .num_cols = 16});
+    CHECK(run(precise, keys, true, true, 5) == run(precise, keys, false, true, 5));
+}
+
+TEST_CASE("kept rows: the first rows are in the first values") {
+    TEST_RANDOM(random, 876);
+    B be(test::standard_options());
+    queue keys(be, {.capacity = 300, .num_cols = 20});
+    placed<B, float> query(be, random.unit_rows<float>(3, 20)), positive(be, random.unit_rows<float>(3, 20));
+    const auto loss_of = [&](vector_view<const float, device> packed) {
+        auto loss = placed<B, float>::unwritten(be, 1);
+        info_nce(be,
+                 {.query = query.rows(),
+                  .positive = positive.rows(),
+                  .negatives = keys.rows().slice(0, 130),
+                  .packed_negatives = packed},
+                 {}, {.loss = loss.vector()});
+        return loss.values();
+    };
+    CHECK(loss_of(keys.packed()) == loss_of({}));
+    CHECK(loss_of(keys.packed().slice(0, be.packed_size(130, 20))) == loss_of({}));
+}
+
+TEST_CASE("kept rows: m_step() and a step of an objective read them") {
+    TEST_RANDOM(random, 877);
+    B be(test::standard_options());
+    if (be.packed_size(1, 1) == 0) {
+        MESSAGE("the device has no form of its own for columns");
+        return;
+    }
+    constexpr index_t cols = 12, batch = 6, keys = 140;
+    placed<B, float> query(be, random.unit_rows<float>(batch, cols)),
+        positive(be, random.unit_rows<float>(batch, cols));
+    queue one(be, {.capacity = keys, .num_cols = cols}), other(be, {.capacity = keys, .num_cols = cols, .seed = 3});
+    const auto loss_of = [&](const queue& rows, const queue& packed) {
+        auto loss = placed<B, float>::unwritten(be, 1);
+        m_step(be,
+               {.query = query.rows(),
+                .positive = positive.rows(),
+                .negatives = rows.rows(),
+                .packed_negatives = packed.packed()},
+               {}, {.loss = loss.vector()});
+        return loss.values();
+    };
+    CHECK(loss_of(one, other) == loss_of(other, other));
+    CHECK(loss_of(one, other) != loss_of(one, one));
+
+    objective<B> run(be, {.num_samples = 50, .num_cols = cols, .num_clusters = {4}, .queue_size = keys, .seed = 3});
+    auto* rows = const_cast<float*>(run.queue().rows().data()); // what is not read may be overwritten
+    be.fill(vector_view<float, device>(rows, keys * cols), 0.0F);
+    auto loss = placed<B, float>::unwritten(be, 1);
+    placed<B, index_t> sample(be, std::vector<index_t>{0, 1, 2, 3, 4, 5});
+    run.step(be, {.query = query.rows(), .positive = positive.rows(), .sample = sample.vector()},
+             {.loss = loss.vector()});
+    CHECK(loss.values() == loss_of(other, other));
+}
+
+TEST_CASE("kept rows: too few are refused by name, and any with the batch's keys") {
     TEST_RANDOM(random, 874);
     B be(test::standard_options());
     queue few(be, {.capacity = 128, .num_cols = 16}), many(be, {.capacity = 129, .num_cols = 16});
-    placed<B, float> query(be, random.unit_rows<float>(3, 16));
-    auto loss = placed<B, float>::unwritten(be, 1);
-    const auto call = [&](B& with, info_nce_inputs<B> in, key_pool pool) {
-        in.query = in.positive = query.rows();
-        info_nce(with, in, {.pool = pool}, {.loss = loss.vector()});
-    };
     if (few.packed().empty()) {
+        MESSAGE("the device has no form of its own for columns");
         return;
     }
+    placed<B, float> query(be, random.unit_rows<float>(3, 16));
+    auto loss = placed<B, float>::unwritten(be, 1);
+    const auto call = [&](info_nce_inputs<B> in, key_pool pool) {
+        in.query = in.positive = query.rows();
+        info_nce(be, in, {.pool = pool}, {.loss = loss.vector()});
+    };
     CHECK_THROWS_WITH_AS(
-        call(be, {.negatives = many.rows(), .packed_negatives = few.packed()}, key_pool::queue),
+        call({.negatives = many.rows(), .packed_negatives = few.packed()}, key_pool::queue),
         "info_nce: packed_negatives: must hold as many rows as negatives, 8448 values or more; got 4224 values",
         shape_error);
-    CHECK_THROWS_WITH_AS(call(be, {.packed_negatives = few.packed()}, key_pool::batch),
+    CHECK_THROWS_WITH_AS(call({.packed_negatives = few.packed()}, key_pool::batch),
                          "info_nce: packed_negatives: must not be given with key_pool::batch; got 4224 values",
                          argument_error);
-    B precise(test::device_options{.losses = loss_precision::precise});
-    CHECK_THROWS_WITH_AS(call(precise, {.negatives = few.rows(), .packed_negatives = few.packed()}, key_pool::queue),
-                         "info_nce: packed_negatives: must be empty: the backend packs no rows; got 4224 values",
-                         argument_error);
+    CHECK_THROWS_AS(call({.negatives = many.rows(), .packed_negatives = {nullptr, 8448}}, key_pool::queue),
+                    shape_error);
 }

@@ -56,7 +56,7 @@ struct losses {
 
 // What the losses cost in launches, a few microseconds each: with few rows that is most of their time. Less is better.
 
-TEST_CASE("launches: info_nce with a queue") {
+TEST_CASE("launches: InfoNCE against a queue takes 5") {
     losses x;
     CHECK(x.launches_of([&] {
         info_nce(x.be, {.query = x.query.rows(), .positive = x.positive.rows(), .negatives = x.negatives.rows()}, {},
@@ -64,7 +64,7 @@ TEST_CASE("launches: info_nce with a queue") {
     }) == 5);
 }
 
-TEST_CASE("launches: info_nce with the batch's keys") {
+TEST_CASE("launches: InfoNCE against the batch's keys takes 5") {
     losses x;
     CHECK(x.launches_of([&] {
         info_nce(x.be, {.query = x.query.rows(), .positive = x.positive.rows()}, {.pool = key_pool::batch},
@@ -72,7 +72,7 @@ TEST_CASE("launches: info_nce with the batch's keys") {
     }) == 5);
 }
 
-TEST_CASE("launches: nt_xent") {
+TEST_CASE("launches: NT-Xent takes 12") {
     losses x;
     CHECK(x.launches_of([&] {
         nt_xent(x.be, {.first = x.query.rows(), .second = x.positive.rows()}, {},
@@ -83,7 +83,7 @@ TEST_CASE("launches: nt_xent") {
     }) == 12);
 }
 
-TEST_CASE("launches: symmetric_info_nce with a learned scale") {
+TEST_CASE("launches: the symmetric loss with a learned scale takes 17") {
     losses x;
     CHECK(x.launches_of([&] {
         symmetric_info_nce(
@@ -96,7 +96,7 @@ TEST_CASE("launches: symmetric_info_nce with a learned scale") {
     }) == 17);
 }
 
-TEST_CASE("launches: proto_nce with three levels") {
+TEST_CASE("launches: three levels of ProtoNCE take 8") {
     losses x;
     CHECK(x.launches_of([&] {
         proto_nce(x.be, {.query = x.query.rows(), .sample = x.sample.vector(), .levels = x.levels},
@@ -104,7 +104,20 @@ TEST_CASE("launches: proto_nce with three levels") {
     }) == 8);
 }
 
-TEST_CASE("launches: m_step with a queue and three levels") {
+TEST_CASE("launches: a step without accuracies takes 10, two of them for the passes over queue and prototypes") {
+    losses x;
+    CHECK(x.launches_of([&] {
+        m_step(x.be,
+               {.query = x.query.rows(),
+                .positive = x.positive.rows(),
+                .negatives = x.negatives.rows(),
+                .sample = x.sample.vector(),
+                .levels = x.levels},
+               {.num_negatives = 16}, {.loss = x.loss.vector(), .grad_query = x.grad_query.rows()});
+    }) == 10);
+}
+
+TEST_CASE("launches: a step with a queue, three levels and all accuracies takes 11") {
     losses x;
     CHECK(x.launches_of([&] {
         m_step(x.be,

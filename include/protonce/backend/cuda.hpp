@@ -114,8 +114,8 @@ public:
     void pack_rows(matrix_view<const T, space> x, vector_view<const index_t, space> places,
                    vector_view<T, space> packed) {
         if constexpr (has_tensor_cores) {
-            const detail::cuda::keep_rows kernel{
-                x, detail::data_of(places), detail::cuda::pack_tiles::kept(packed.data(), packed.size(), 0, x.cols())};
+            const detail::cuda::keep_rows kernel{x, detail::data_of(places),
+                                                 detail::cuda::pack_tiles::kept(packed.data(), 0, x.cols())};
             this->run().launch(kernel.blocks(), 0, kernel);
         }
     }
@@ -174,8 +174,9 @@ struct cuda_options {
 /// Scratch: for K-means with float two copies of the rows and of the centroids in multiples of 32 columns, 6 bytes a value,
 /// 72 bytes a row, 160 kB at least, and up to 64 kB more; for sums by cluster two labels and two numbers a row. For the losses with float,
 /// C rounded up to a multiple of 16 (to 64, 128 or 256 on architecture 90a), for each of up to four problems at once: a copy of the B queries,
-/// of their positives where ranks are wanted, and of the J columns (16 bytes a column where they are kept packed), B C floats for each slice
-/// of the columns, of which there are as many as make 256 blocks of 64 rows (132 blocks of 128 rows on 90a) in all, (16896 + 4 B) C floats at
+/// of their positives where ranks or the gradient of a common temperature are wanted, and of the J columns (16 bytes a column where they are kept packed), B C floats for each slice
+/// of the columns, of which there are as many as make 256 blocks of 64 rows (132 blocks of 128 rows on 90a) for the problems with the same of: columns left out for a row, ranks, gradient of a common temperature;
+/// (16896 + 4 B) C floats for each such kind at
 /// most, and 40 bytes a row and slice; no logits. With double, or more than 256 columns: 2^20 logits and as many
 /// slopes (128 B of each if that is more), B J / 4 bytes, B C doubles, and B C floats for each 512 columns of a tile.
 template <real T>

@@ -153,7 +153,7 @@ concept has_assignment = requires(B& be, seam_matrix<B, const T> x, typename B::
 template <class B, class T = typename B::value_type>
 concept has_contrast = requires(B& be, std::span<const contrast<T, typename B::space>> problems,
                                 std::span<const column_request<T, typename B::space>> requests) {
-    // As if one after the other: a later problem may add to what an earlier one wrote.
+    // As if one after the other: a later problem may add to what an earlier one wrote. None reads what another writes.
     be.softmax_contrast(problems);
     // Each by itself: what one writes is neither read nor written by another.
     be.draw_columns(requests);

@@ -7,7 +7,6 @@
 
 #include <cmath>
 #include <span>
-#include <string>
 #include <string_view>
 
 namespace protonce::inline v0 {
@@ -56,23 +55,20 @@ struct info_nce_report {
 
 namespace detail {
 
-/// What a queue keeps of its rows besides these.
+/// What a queue keeps of its rows besides these, if the backend has a form of its own; another one passes it over.
 template <backend B>
 void check_packed([[maybe_unused]] B& be, std::string_view function, const info_nce_inputs<B>& in) {
-    if (in.packed_negatives.empty() || in.negatives.empty()) {
-        return;
-    }
-    const std::string given = check::text(in.packed_negatives.size()) + " values";
-    index_t needed = 0;
+    check::well_formed(function, "packed_negatives", in.packed_negatives);
     if constexpr (packs_rows<B>) {
-        needed = be.packed_size(in.negatives.rows(), in.negatives.cols());
-    }
-    if (needed == 0) {
-        check::fail_argument(function, "packed_negatives", "must be empty: the backend packs no rows", given);
-    }
-    if (in.packed_negatives.size() < needed) {
-        check::fail_shape(function, "packed_negatives",
-                          "must hold as many rows as negatives, " + check::text(needed) + " values or more", given);
+        if (in.packed_negatives.empty() || in.negatives.empty()) {
+            return;
+        }
+        const index_t needed = be.packed_size(in.negatives.rows(), in.negatives.cols());
+        if (in.packed_negatives.size() < needed) {
+            check::fail_shape(function, "packed_negatives",
+                              "must hold as many rows as negatives, " + check::text(needed) + " values or more",
+                              check::text(in.packed_negatives.size()) + " values");
+        }
     }
 }
 
@@ -201,7 +197,8 @@ void reduce_info_nce(B& be, const info_nce_options& options, const contrast<valu
 ///
 /// Outputs are overwritten (see `accumulate`) and must not overlap the inputs; an empty one is not computed.
 /// \throws shape_error     views that do not go together
-/// \throws argument_error  temperature not positive and finite; NaN or infinity in query, positive or negatives
+/// \throws argument_error  temperature not positive and finite; NaN or infinity in query, positive or negatives; negatives
+///                         with key_pool::batch
 /// Synchronises: no, but for the check of finite features.  Scratch: O(B), and the backend's tiles.
 /// Reproducible: bitwise.
 template <backend B>

@@ -107,7 +107,6 @@ void check_temperature(std::string_view function, double option, vector_of<B, co
     }
 }
 
-/// The (1,) temperature of a problem.
 /// dL/dl_i of a problem of `rows` rows whose loss counts `weight` times.
 constexpr double row_factor(reduction how, index_t rows, double weight) {
     return how == reduction::mean ? weight / static_cast<double>(rows) : weight;

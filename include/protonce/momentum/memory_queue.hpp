@@ -152,7 +152,7 @@ void advance_ring(B& be, index_t* ring, index_t capacity, index_t count) {
 /// ids() have as many rows as the host knows of.
 ///
 /// Where the backend's losses want columns in a form of their own (cuda_backend on architecture 90a), the queue keeps its rows in that form
-/// too: packed(), half as much memory again.
+/// too: packed(), 2 bytes for each of 64, 128 or 256 columns and 4 a row, rows in multiples of 128.
 ///
 /// Owns its memory, from `be.memory()`; every other call takes the same backend object or one of the same memory.
 template <backend B>

@@ -90,9 +90,7 @@ struct pack_problem {
                 [this](index_t i) -> const float* { // NaN in a row that takes no part stays there
                     return read.takes_part(i) ? read.query.row(i) : nullptr;
                 },
-                [this](index_t i) {
-                    return column_info{static_cast<float>(read.row_scale(i)), 0, -1, -1};
-                });
+                [](index_t) { return column_info::none(); }); // nobody asks
         } else if (of_positive < 0 && has_kept_columns) {
             describe_kept(of_columns * threads + thread_index());
         } else if (of_positive < 0) {
@@ -119,7 +117,7 @@ private:
     PROTONCE_DEVICE void describe_kept(index_t j) const {
         if (j < Packing::padded(columns)) {
             column_info of_row = j < columns.count ? info_of_column(j) : column_info::none();
-            of_row.factor *= j < columns.count ? columns.scale[j] : 0.0F;
+            of_row.factor *= columns.scale_of(j);
             columns.info[j] = of_row;
         }
     }

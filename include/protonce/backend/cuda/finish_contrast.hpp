@@ -141,6 +141,7 @@ private:
 /// A block a row, which finishes one problem after the other: they may add to one gradient. All threads meet before one of them writes
 /// shared memory that was read for the last problem.
 struct finish_rows {
+    static_assert(most_side_by_side * sizeof(finish_row) <= most_argument_bytes);
     static constexpr int threads = finish_row::threads;
     finish_row problem[most_side_by_side];
     int count;

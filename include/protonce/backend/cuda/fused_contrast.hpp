@@ -24,7 +24,7 @@ struct fused_problem {
     using operands = typename packing::operands;
     using problem = contrast<float, typename Run::space>;
 
-    const problem& out;
+    const problem& given;
     reader read;
     query_pass pass;
     fused_cut cut;
@@ -43,11 +43,11 @@ struct fused_problem {
     /// \param wanted_blocks  of the pass over the columns
     template <class Scope>
     fused_problem(Scope& scope, const problem& of, index_t wanted_blocks)
-        : out(of), read(of), pass(pass_of(of)),
+        : given(of), read(of), pass(pass_of(of)),
           cut(Method::shape, of.query.rows(), read.most_used, of.query.cols(), has_sums(), wanted_blocks),
           query(packing::take(scope, of.query.rows(), of.query.cols())),
           has_kept_columns(can_keep && !of.packed.empty() && of.column_id.empty()), columns(take_columns(scope, of)),
-          positive(packing::take(scope, has_ranks() ? of.query.rows() : 0, of.query.cols())) {
+          positive(with_info(scope, packing::take(scope, has_ranks() ? of.query.rows() : 0, of.query.cols()))) {
         const index_t rows = of.query.rows();
         const index_t parts = rows * cut.slices;
         const bool has_moments = pass == query_pass::moments;
@@ -77,17 +77,20 @@ struct fused_problem {
     operands take_columns(Scope& scope, const problem& of) const {
         if constexpr (can_keep) {
             if (has_kept_columns) { // which nothing writes here
-                auto* memory = const_cast<float*>(of.packed.data());
-                operands kept = packing::kept(memory, of.packed.size(), read.most_used, of.query.cols());
-                kept.info = scope.template vector<column_info>(kept.padded).data();
-                return kept;
+                return with_info(scope,
+                                 packing::kept(const_cast<float*>(of.packed.data()), read.most_used, of.query.cols()));
             }
         }
-        return packing::take(scope, read.most_used, of.query.cols());
+        return with_info(scope, packing::take(scope, read.most_used, of.query.cols()));
     }
-    bool has_sums() const { return !out.grad_query.empty(); }
-    bool has_column_pass() const { return !out.grad_columns.empty() || out.grad_temperature.size() > 1; }
-    bool has_one_gradient() const { return has_sums() && out.grad_columns.data() == out.grad_query.data(); }
+    template <class Scope>
+    static operands with_info(Scope& scope, operands of) {
+        of.info = scope.template vector<column_info>(packing::padded(of)).data();
+        return of;
+    }
+    bool has_sums() const { return !given.grad_query.empty(); }
+    bool has_column_pass() const { return !given.grad_columns.empty() || given.grad_temperature.size() > 1; }
+    bool has_one_gradient() const { return has_sums() && given.grad_columns.data() == given.grad_query.data(); }
 
     template <query_pass which>
     auto query_kernel() const {
@@ -99,15 +102,15 @@ struct fused_problem {
     }
     /// Logits once more, now that the sums of the rows are known.
     auto column_kernel() const {
-        const bool has_gradient = !out.grad_columns.empty();
+        const bool has_gradient = !given.grad_columns.empty();
         const fused_cut whole(Method::shape, read.most_used, read.query.rows, read.query.cols, has_gradient, 0);
         return kernel(
             columns, query, info, whole, has_gradient,
             column_weights{.read = read,
                            .column = columns.info,
-                           .is_added = out.accumulate || has_one_gradient(),
-                           .gradient = out.grad_columns,
-                           .temperature = out.grad_temperature.size() > 1 ? out.grad_temperature.data() : nullptr});
+                           .is_added = given.accumulate || has_one_gradient(),
+                           .gradient = given.grad_columns,
+                           .temperature = given.grad_temperature.size() > 1 ? given.grad_temperature.data() : nullptr});
     }
     finish_row finish() const {
         return {.read = read,
@@ -117,16 +120,16 @@ struct fused_problem {
                 .part = part,
                 .moment = moment,
                 .sum = sum,
-                .accumulate = out.accumulate,
-                .loss = data_of(out.loss),
-                .log_sum = data_of(out.log_sum),
-                .top1 = data_of(out.top1),
+                .accumulate = given.accumulate,
+                .loss = data_of(given.loss),
+                .log_sum = data_of(given.log_sum),
+                .top1 = data_of(given.top1),
                 .of_temperature = of_temperature,
                 .scale = query.scale,
                 .info = info,
                 .padded_rows = packing::padded(query),
-                .grad_query = out.grad_query,
-                .grad_positive = out.grad_positive};
+                .grad_query = given.grad_query,
+                .grad_positive = given.grad_positive};
     }
 
 private:
@@ -144,8 +147,8 @@ void sum_temperature(Run& run, const fused_problem<Method, Run>& of) {
     if (of.of_temperature == nullptr) {
         return;
     }
-    const bool accumulate = of.out.accumulate;
-    float* gradient = of.out.grad_temperature.data();
+    const bool accumulate = of.given.accumulate;
+    float* gradient = of.given.grad_temperature.data();
     sum_on_device(run, of.of_temperature, of.read.query.rows, [=] PROTONCE_ON_DEVICE(double sum) {
         gradient[0] = static_cast<float>(accumulate ? static_cast<double>(gradient[0]) + sum : sum);
     });
@@ -154,11 +157,11 @@ void sum_temperature(Run& run, const fused_problem<Method, Run>& of) {
 /// Before the pass for the columns: gradients of those that are not used, and of temperatures, which are added to in place.
 template <class Method, class Run>
 void clear_gradients(Run& run, const fused_problem<Method, Run>& of) {
-    if (!of.out.accumulate && !of.out.column_id.empty() && !of.has_one_gradient()) {
-        elementwise::clear_columns(run, of.out);
+    if (!of.given.accumulate && !of.given.column_id.empty() && !of.has_one_gradient()) {
+        elementwise::clear_columns(run, of.given);
     }
-    if (!of.out.accumulate) {
-        elementwise::clear_temperatures(run, of.out);
+    if (!of.given.accumulate) {
+        elementwise::clear_temperatures(run, of.given);
     }
 }
 
@@ -239,8 +242,9 @@ private:
     std::size_t count_;
 };
 
-/// Softmax problems (core/contrast.hpp) whose logits are never stored, up to most_fused_cols columns of features: a pass over the columns for the sums and the gradient of the queries,
-/// and where wanted one for the gradient of the columns. The number of kernels is the same for any number of columns.
+/// Softmax problems (core/contrast.hpp) of up to most_fused_cols columns of features, whose logits are never stored: a pass over the columns
+/// for the sums and the gradient of the queries, and where wanted one for the gradient of the columns. The number of kernels is the same for
+/// any number of columns.
 ///
 /// \param problems  at most most_side_by_side, as count_together() finds them
 template <class Method, class Run>

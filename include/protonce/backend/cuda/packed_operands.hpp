@@ -31,7 +31,8 @@ struct packed_operands {
     std::uint32_t* rows = nullptr;
     std::uint32_t* pairs = nullptr; // (count / 2, cols) if the form has them
     float* scale = nullptr;         // by which a row was divided
-    column_info* info = nullptr;
+    PROTONCE_HOST_DEVICE float scale_of(index_t i) const { return scale[i]; }
+    column_info* info = nullptr; // of columns, and of positives
 };
 
 /// Packs two rows a warp.
@@ -42,7 +43,7 @@ struct pack_operands {
     static constexpr int block_rows = 2 * threads / 32;
     static_assert(16 % block_rows == 0);
 
-    /// In memory of the scope.
+    /// In memory of the scope, without `info`.
     template <class Scope>
     static operands take(Scope& scope, index_t count, index_t cols) {
         const index_t padded = ceil_div(count, 16) * 16;
@@ -50,7 +51,6 @@ struct pack_operands {
         to.rows = scope.template matrix<std::uint32_t>(padded, Form::words(to.cols)).data();
         to.pairs = scope.template matrix<std::uint32_t>(Form::has_pairs ? padded / 2 : 0, to.cols).data();
         to.scale = scope.template vector<float>(padded).data();
-        to.info = scope.template vector<column_info>(padded).data();
         return to;
     }
     PROTONCE_HOST_DEVICE static index_t padded(const operands& to) { return ceil_div(to.count, 16) * 16; }
@@ -103,6 +103,8 @@ private:
         }
         if (lane == 0) {
             to.scale[i] = scale;
+        }
+        if (lane == 0 && to.info != nullptr) {
             column_info mine = i < to.count ? info(i) : column_info::none();
             mine.factor *= scale;
             to.info[i] = mine;

@@ -8,7 +8,8 @@
 
 namespace protonce::inline v0::detail::cuda {
 
-constexpr std::size_t most_side_by_side = 4; // a queue and three levels
+constexpr std::size_t most_side_by_side = 4;      // a queue and three levels
+constexpr std::size_t most_argument_bytes = 4000; // a launch hands over 4 KiB
 
 /// Kernels of one type in one launch, each with blocks of its own: a launch costs as much as a small kernel does.
 ///
@@ -16,7 +17,7 @@ constexpr std::size_t most_side_by_side = 4; // a queue and three levels
 template <class Kernel>
 struct side_by_side {
     static constexpr int threads = Kernel::threads;
-    static_assert(sizeof(Kernel) <= 900); // what a launch hands over is at most 4 KiB
+    static_assert(most_side_by_side * sizeof(Kernel) <= most_argument_bytes);
 
     Kernel kernel[most_side_by_side];
     index_t end[most_side_by_side]; // of its blocks

@@ -99,7 +99,7 @@ struct tensor_products {
     using state_type = elementwise::softmax_state<float>;
     elementwise::scratch_of<Run>& scratch;
 
-    void positives(Run& run, const elementwise::softmax_rows<float>& state, float* logit) const {
+    void positives(Run& run, const elementwise::softmax_state<float>& state, float* logit) const {
         multiply<parts>(run, positive_factors{state.read, logit}, state.rows, state.rows, 1);
     }
     void logits(Run& run, const state_type& state, index_t j0) const {

@@ -5,7 +5,6 @@
 #include <protonce/backend/elementwise/contrast_reader.hpp>
 
 #include <cmath>
-#include <cstdint>
 #include <limits>
 
 namespace protonce::inline v0::detail::cuda {

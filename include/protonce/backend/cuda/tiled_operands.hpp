@@ -15,12 +15,16 @@ struct tiled_operands {
     index_t padded = 0; // a multiple of 128, zero rows behind the last one
     index_t cols = 0;   // 64, 128 or 256, zeros behind the last one
     std::uint16_t* halves = nullptr;
-    float* scale = nullptr; // by which a row was divided
-    column_info* info = nullptr;
+    index_t next_tile = 0;       // halves from one to the next
+    float* scale = nullptr;      // by which a row was divided; null: behind the tile of the row
+    column_info* info = nullptr; // of columns, and of positives
 
     PROTONCE_HOST_DEVICE int tile_bytes() const { return static_cast<int>(half_tiles::rows * cols * 2); }
-    PROTONCE_HOST_DEVICE const std::uint16_t* tile(index_t number) const {
-        return halves + number * (half_tiles::rows * cols);
+    PROTONCE_HOST_DEVICE std::uint16_t* tile(index_t number) const { return halves + number * next_tile; }
+    PROTONCE_HOST_DEVICE float& scale_of(index_t i) const {
+        return scale != nullptr ? scale[i]
+                                : reinterpret_cast<float*>(tile(i / half_tiles::rows) +
+                                                           half_tiles::rows * cols)[i % half_tiles::rows];
     }
 };
 
@@ -36,26 +40,25 @@ struct pack_tiles {
     static constexpr int piece = 8; // columns
     static constexpr int most_pieces = static_cast<int>(most_tiled_cols) / lanes / piece;
 
-    /// In memory of the scope.
+    /// In memory of the scope, without `info`.
     template <class Scope>
     static operands take(Scope& scope, index_t count, index_t cols) {
         operands to{.count = count, .padded = padded(count), .cols = padded_cols(cols)};
+        to.next_tile = half_tiles::rows * to.cols;
         to.halves = scope.template matrix<std::uint16_t>(to.padded, to.cols).data();
         to.scale = scope.template vector<float>(to.padded).data();
-        to.info = scope.template vector<column_info>(to.padded).data();
         return to;
     }
 
-    /// Rows that stay packed in memory of the caller's: tiles, then scales. How many numbers that takes.
-    static index_t kept_size(index_t count, index_t cols) { return padded(count) * kept_row(cols); }
-    /// Those without `info`; `memory` holds kept_size() of at least `count` rows.
-    static operands kept(float* memory, index_t size, index_t count, index_t cols) {
-        const index_t all = size / kept_row(cols);
+    /// Rows that stay packed in memory of the caller's, each tile with its scales behind it. How many numbers that takes.
+    static index_t kept_size(index_t count, index_t cols) { return padded(count) * (padded_cols(cols) / 2 + 1); }
+    /// Those without `info`; `memory` holds kept_size() of them.
+    static operands kept(float* memory, index_t count, index_t cols) {
         return {.count = count,
                 .padded = padded(count),
                 .cols = padded_cols(cols),
                 .halves = reinterpret_cast<std::uint16_t*>(memory),
-                .scale = memory + all * padded_cols(cols) / 2};
+                .next_tile = 2 * kept_size(half_tiles::rows, cols)};
     }
 
     static index_t padded(index_t count) { return ceil_div(count, half_tiles::rows) * half_tiles::rows; }
@@ -68,7 +71,7 @@ struct pack_tiles {
                                      const Info& info) {
         const index_t i = row_of(block);
         const float scale = write(to, cols, i, i < to.count ? row(i) : nullptr);
-        if (thread_index() % lanes == 0) {
+        if (thread_index() % lanes == 0 && to.info != nullptr) {
             column_info of_row = i < to.count ? info(i) : column_info::none();
             of_row.factor *= scale;
             to.info[i] = of_row;
@@ -103,19 +106,19 @@ struct pack_tiles {
                 PROTONCE_UNROLL for (int w = 0; w < 4; ++w) {
                     words.at[w] = to_f16_pair(mine[p][2 * w] * inverse, mine[p][2 * w + 1] * inverse);
                 }
-                auto* place = to.halves + half_tiles::at(at, first, to.cols / half_tiles::cols);
+                auto* place = to.tile(at / half_tiles::rows) +
+                              half_tiles::at(at % half_tiles::rows, first, to.cols / half_tiles::cols);
                 *reinterpret_cast<four<std::uint32_t>*>(place) = words;
             }
         }
         if (at >= 0 && lane == 0) {
-            to.scale[at] = scale;
+            to.scale_of(at) = scale;
         }
         return scale;
     }
 
 private:
     static index_t padded_cols(index_t cols) { return cols <= 64 ? 64 : cols <= 128 ? 128 : most_tiled_cols; }
-    static index_t kept_row(index_t cols) { return padded_cols(cols) / 2 + 1; }
 
     template <class V>
     struct alignas(16) four {

@@ -120,33 +120,18 @@ struct partial_softmax {
     index_t equal;
 };
 
-/// A problem and the softmax of its rows, whose sums come in so many parts.
-template <class T>
-struct softmax_rows {
-    template <class Scope, class S>
-    softmax_rows(Scope& scope, const contrast<T, S>& problem, index_t num_parts)
-        : read(problem), rows(problem.query.rows()), cols(problem.query.cols()), parts(num_parts),
-          softmax(scope.template vector<row_softmax>(rows).data()) {}
-
-    contrast_reader<T> read;
-    index_t rows;         // B
-    index_t cols;         // C
-    index_t parts;        // of the columns, for sums of terms
-    row_softmax* softmax; // (B,)
-};
-
 /// What the passes over one problem share. Logits exist for a tile of the columns at a time, of about a million pairs.
 template <class T>
-struct softmax_state : softmax_rows<T> {
+struct softmax_state {
     static constexpr index_t part_columns = 128; // a thread sums the terms of one row over so many
     static constexpr index_t tile_pairs = index_t{1} << 20;
-    using softmax_rows<T>::read;
-    using softmax_rows<T>::rows;
 
     template <class Scope, class S>
     softmax_state(Scope& scope, const contrast<T, S>& problem)
-        : softmax_rows<T>(scope, problem, ceil_div(used_columns(problem), part_columns)),
-          tile(tile_columns(rows, read.most_used)), logit(scope.template vector<T>(rows * tile).data()) {}
+        : read(problem), rows(problem.query.rows()), cols(problem.query.cols()),
+          parts(ceil_div(used_columns(problem), part_columns)), tile(tile_columns(rows, read.most_used)),
+          softmax(scope.template vector<row_softmax>(rows).data()),
+          logit(scope.template vector<T>(rows * tile).data()) {}
 
     static index_t tile_columns(index_t rows, index_t columns) {
         const index_t fitting = tile_pairs / rows / part_columns * part_columns;
@@ -156,8 +141,13 @@ struct softmax_state : softmax_rows<T> {
     /// Columns of the tile that begins at j0.
     index_t tile_count(index_t j0) const { return j0 + tile < read.most_used ? tile : read.most_used - j0; }
 
-    index_t tile; // columns whose logits exist at a time
-    T* logit;     // (B, tile)
+    contrast_reader<T> read;
+    index_t rows;         // B
+    index_t cols;         // C
+    index_t parts;        // of the columns, for sums of terms
+    index_t tile;         // columns whose logits exist at a time
+    row_softmax* softmax; // (B,)
+    T* logit;             // (B, tile)
 };
 
 } // namespace protonce::inline v0::detail::elementwise

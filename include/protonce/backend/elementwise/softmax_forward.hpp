@@ -11,7 +11,7 @@ namespace protonce::inline v0::detail::elementwise {
 struct plain_products {
     /// logit_i = s_i+ of each row that takes part.
     template <class Run, class T>
-    void positives(Run& run, const softmax_rows<T>& state, T* logit) const {
+    void positives(Run& run, const softmax_state<T>& state, T* logit) const {
         const contrast_reader<T> read = state.read;
         run.for_each(state.rows, [=] PROTONCE_ON_DEVICE(index_t i) {
             if (read.takes_part(i)) {
@@ -85,7 +85,7 @@ struct plain_products {
 
 /// Logit and log weight of each row's positive.
 template <class Run, class T, class Products>
-void find_positives(Run& run, scope_of<Run>& scope, const softmax_rows<T>& state, const Products& products) {
+void find_positives(Run& run, scope_of<Run>& scope, const softmax_state<T>& state, const Products& products) {
     const contrast_reader<T> read = state.read;
     row_softmax* softmax = state.softmax;
     T* logit = scope.template vector<T>(state.rows).data();
@@ -153,7 +153,7 @@ void sum_parts(Run& run, const softmax_state<T>& state, index_t j0, partial_soft
 
 /// The sum of each row from its parts, in order, and the rank of its positive.
 template <class Run, class T>
-void merge_parts(Run& run, const softmax_rows<T>& state, const partial_softmax* part) {
+void merge_parts(Run& run, const softmax_state<T>& state, const partial_softmax* part) {
     const contrast_reader<T> read = state.read;
     row_softmax* softmax = state.softmax;
     const index_t parts = state.parts;
@@ -199,7 +199,7 @@ PROTONCE_HOST_DEVICE void write_row(index_t i, const row_softmax& row, T* loss, 
 
 /// Losses, logarithms of sums and top-1, as far as they are wanted.
 template <class Run, class T>
-void write_rows(Run& run, const softmax_rows<T>& state, const contrast<T, typename Run::space>& out) {
+void write_rows(Run& run, const softmax_state<T>& state, const contrast<T, typename Run::space>& out) {
     const row_softmax* softmax = state.softmax;
     T* loss = data_of(out.loss);
     T* log_sum = data_of(out.log_sum);
