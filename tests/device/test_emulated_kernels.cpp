@@ -69,6 +69,6 @@ TEST_CASE("emulated cuda: a loss takes the same number of kernels for any number
         recorder.stop();
         return recorder.size();
     };
-    CHECK(kernels(10) == 7);
-    CHECK(kernels(300000) == 7);
+    CHECK(kernels(10) == 4);
+    CHECK(kernels(300000) == 4);
 }
