@@ -45,37 +45,9 @@ double relative_error(const std::vector<float>& actual, const std::vector<double
     return difference == 0 ? 0 : std::sqrt(difference) / (std::max)(std::sqrt(all), least);
 }
 
-test::matrix<double> in_double(const test::matrix<float>& from) {
-    test::matrix<double> out(from.rows(), from.cols());
-    for (index_t i = 0; i < from.rows(); ++i) {
-        for (index_t j = 0; j < from.cols(); ++j) {
-            out(i, j) = static_cast<double>(from(i, j));
-        }
-    }
-    return out;
-}
-std::vector<double> in_double(const std::vector<float>& from) {
-    return {from.begin(), from.end()};
-}
-
-contrast_problem<double> in_double(const contrast_problem<float>& in) {
-    return {.query = in_double(in.query),
-            .columns = in_double(in.columns),
-            .positive = in_double(in.positive),
-            .column_id = in.column_id,
-            .column_count = in.column_count,
-            .own = in.own,
-            .self = in.self,
-            .row_group = in.row_group,
-            .pool_group = in.pool_group,
-            .temperature = in_double(in.temperature),
-            .log_weight = in_double(in.log_weight),
-            .row_scale = in_double(in.row_scale),
-            .accumulate = in.accumulate};
-}
 contrast_results<double> exact(const contrast_problem<float>& in) {
     reference_backend<double> reference;
-    return run_contrast(reference, in_double(in));
+    return run_contrast(reference, test::in_double(in));
 }
 
 class backend_by : public device_backend {
@@ -225,14 +197,14 @@ TEST_CASE("cuda losses: several problems share the launches and the gradient of 
         }
     };
     for (const index_t cols : {20, 100, 200}) {
-        for (unsigned seed = 0; seed < 4; ++seed) {
+        for (const unsigned seed : {1U, 2U}) {
             std::vector<contrast_problem<float>> problems;
             std::vector<contrast_problem<double>> same;
             for (unsigned m = 0; m < 4; ++m) {
                 auto with = test::combined_options(m == 0 ? 1 : seed * 32 + m * 6, 150, 20 + random.integer(300), cols);
                 with.accumulate = m > 0;
                 problems.push_back(unit_problem(random, with));
-                same.push_back(in_double(problems.back()));
+                same.push_back(test::in_double(problems.back()));
             }
             reference_backend<double> reference;
             auto expected = test::run_contrasts(reference, same, one_gradient);

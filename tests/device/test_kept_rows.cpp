@@ -65,13 +65,8 @@ outputs run(B& be, const queue& from, bool packed, bool everything, index_t batc
 }
 
 void check_equal(B& be, const queue& from) {
-    for (const bool everything : {false, true}) {
-        for (const bool masked : {false, true}) {
-            CAPTURE(everything);
-            CAPTURE(masked);
-            CHECK(run(be, from, true, everything, 33, masked) == run(be, from, false, everything, 33, masked));
-        }
-    }
+    CHECK(run(be, from, true, false, 33) == run(be, from, false, false, 33));
+    CHECK(run(be, from, true, true, 33, true) == run(be, from, false, true, 33, true));
 }
 
 void push(B& be, queue& to, test::random_source& random, index_t rows) {
@@ -87,14 +82,14 @@ void push(B& be, queue& to, test::random_source& random, index_t rows) {
 
 TEST_CASE("kept rows: a queue's packed rows give the bits of its rows, whatever was pushed") {
     TEST_RANDOM(random, 871);
-    for (const index_t cols : {1, 20, 64, 100, 128, 200, 256}) {
+    for (const index_t cols : {1, 64, 100, 200}) {
         B be(test::standard_options());
         for (const auto start : {queue_start::random_rows, queue_start::empty}) {
             queue keys(be, {.capacity = 300, .num_cols = cols, .start = start});
             CAPTURE(cols);
             CAPTURE(keys.size());
             CHECK((keys.packed().size() > 0) == (be.packed_size(1, 1) > 0));
-            for (const index_t rows : {130, 1, 200, 700}) { // wraps, and more than there is room for
+            for (const index_t rows : {130, 200, 700}) { // wraps, and more than there is room for
                 push(be, keys, random, rows);
                 check_equal(be, keys);
             }

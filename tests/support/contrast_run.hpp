@@ -32,6 +32,36 @@ struct contrast_results {
     bool operator==(const contrast_results&) const = default;
 };
 
+inline matrix<double> in_double(const matrix<float>& from) {
+    matrix<double> out(from.rows(), from.cols());
+    for (index_t i = 0; i < from.rows(); ++i) {
+        for (index_t j = 0; j < from.cols(); ++j) {
+            out(i, j) = static_cast<double>(from(i, j));
+        }
+    }
+    return out;
+}
+inline std::vector<double> in_double(const std::vector<float>& from) {
+    return {from.begin(), from.end()};
+}
+
+/// The same problem.
+inline contrast_problem<double> in_double(const contrast_problem<float>& in) {
+    return {.query = in_double(in.query),
+            .columns = in_double(in.columns),
+            .positive = in_double(in.positive),
+            .column_id = in.column_id,
+            .column_count = in.column_count,
+            .own = in.own,
+            .self = in.self,
+            .row_group = in.row_group,
+            .pool_group = in.pool_group,
+            .temperature = in_double(in.temperature),
+            .log_weight = in_double(in.log_weight),
+            .row_scale = in_double(in.row_scale),
+            .accumulate = in.accumulate};
+}
+
 /// A problem in the memory of a backend, with every output. With `accumulate` each gradient is added to 0.5.
 template <protonce::backend B, class T = typename B::value_type>
 class placed_contrast {

@@ -122,11 +122,11 @@ public:
 
 private:
     void contrast_fused(std::span<const contrast<T, space>> problems) {
-        using namespace detail::cuda;
+        using detail::cuda::by_warps, detail::cuda::fused_contrast, detail::cuda::half_form, detail::cuda::tf32_form;
         if (losses_ == loss_precision::precise) {
             fused_contrast<by_warps<tf32_form<2>>>(this->run(), this->scratch(), problems);
-        } else if (has_group_kernels(this->run())) {
-            contrast_by_groups(this->run(), this->scratch(), problems);
+        } else if (detail::cuda::has_group_kernels(this->run())) {
+            detail::cuda::contrast_by_groups(this->run(), this->scratch(), problems);
         } else if (losses_ == loss_precision::fast) {
             fused_contrast<by_warps<half_form>>(this->run(), this->scratch(), problems);
         } else {
