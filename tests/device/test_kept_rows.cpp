@@ -120,29 +120,6 @@ TEST_CASE("kept rows: an empty queue has no negatives") {
     CHECK(run(be, keys, true, false, 5).loss == std::vector<float>{0});
 }
 
-TEST_CASE("kept rows: they are read, not the rows") {
-    TEST_RANDOM(random, 873);
-    B be(test::standard_options());
-    queue one(be, {.capacity = 200, .num_cols = 16}), other(be, {.capacity = 200, .num_cols = 16, .seed = 5});
-    if (one.packed().empty()) {
-        MESSAGE("the device has no form of its own for columns");
-        return;
-    }
-    placed<B, float> query(be, random.unit_rows<float>(3, 16)), positive(be, random.unit_rows<float>(3, 16));
-    const auto loss_of = [&](const queue& rows, const queue& packed) {
-        auto loss = placed<B, float>::unwritten(be, 1);
-        info_nce(be,
-                 {.query = query.rows(),
-                  .positive = positive.rows(),
-                  .negatives = rows.rows(),
-                  .packed_negatives = packed.packed()},
-                 {}, {.loss = loss.vector()});
-        return loss.values();
-    };
-    CHECK(loss_of(one, other) == loss_of(other, other));
-    CHECK(loss_of(one, other) != loss_of(one, one));
-}
-
 TEST_CASE("kept rows: precise losses and wide rows have no other form") {
     B be(test::device_options{.losses = loss_precision::precise});
     CHECK(be.packed_size(100, 64) == 0);
@@ -176,7 +153,7 @@ TEST_CASE("kept rows: the first rows are in the first values") {
     CHECK(loss_of(keys.packed().slice(0, be.packed_size(130, 20))) == loss_of({}));
 }
 
-TEST_CASE("kept rows: m_step() and a step of an objective read them") {
+TEST_CASE("kept rows: m_step() and a step of an objective read them, not the rows") {
     TEST_RANDOM(random, 877);
     B be(test::standard_options());
     if (be.packed_size(1, 1) == 0) {

@@ -43,6 +43,13 @@ struct losses {
     const prototype_level<T, device> level{prototypes.rows(), assignment.vector(), temperatures.vector()};
     const std::array<prototype_level<T, device>, num_levels> levels{level, level, level};
 
+    m_step_inputs<B> step_inputs() {
+        return {.query = query.rows(),
+                .positive = positive.rows(),
+                .negatives = negatives.rows(),
+                .sample = sample.vector(),
+                .levels = levels};
+    }
     template <class F>
     std::size_t launches_of(const F& call) {
         tape.record();
@@ -107,26 +114,15 @@ TEST_CASE("launches: three levels of ProtoNCE take 8") {
 TEST_CASE("launches: a step without accuracies takes 10, two of them for the passes over queue and prototypes") {
     losses x;
     CHECK(x.launches_of([&] {
-        m_step(x.be,
-               {.query = x.query.rows(),
-                .positive = x.positive.rows(),
-                .negatives = x.negatives.rows(),
-                .sample = x.sample.vector(),
-                .levels = x.levels},
-               {.num_negatives = 16}, {.loss = x.loss.vector(), .grad_query = x.grad_query.rows()});
+        m_step(x.be, x.step_inputs(), {.num_negatives = 16},
+               {.loss = x.loss.vector(), .grad_query = x.grad_query.rows()});
     }) == 10);
 }
 
 TEST_CASE("launches: a step with a queue, three levels and all accuracies takes 11") {
     losses x;
     CHECK(x.launches_of([&] {
-        m_step(x.be,
-               {.query = x.query.rows(),
-                .positive = x.positive.rows(),
-                .negatives = x.negatives.rows(),
-                .sample = x.sample.vector(),
-                .levels = x.levels},
-               {.num_negatives = 16},
+        m_step(x.be, x.step_inputs(), {.num_negatives = 16},
                {.loss = x.loss.vector(),
                 .accuracy_instance = x.accuracy.vector(),
                 .accuracy_per_level = x.accuracies.vector(),
