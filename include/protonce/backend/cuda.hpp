@@ -9,6 +9,7 @@
 
 #include <concepts>
 #include <memory_resource>
+#include <optional>
 #include <span>
 #include <type_traits>
 
@@ -104,8 +105,8 @@ public:
     /// Columns of the losses stay packed by queues, where groups of warps multiply them.
     index_t packed_size(index_t rows, index_t cols) {
         if constexpr (has_tensor_cores) {
-            const bool has_form = losses_ != loss_precision::precise && cols <= detail::cuda::most_fused_cols &&
-                                  detail::cuda::has_group_kernels(this->run());
+            const bool has_form =
+                losses_ != loss_precision::precise && cols <= detail::cuda::most_fused_cols && has_groups();
             return has_form ? detail::cuda::pack_tiles::kept_size(rows, cols) : 0;
         } else {
             return 0;
@@ -125,7 +126,7 @@ private:
         using detail::cuda::by_warps, detail::cuda::fused_contrast, detail::cuda::half_form, detail::cuda::tf32_form;
         if (losses_ == loss_precision::precise) {
             fused_contrast<by_warps<tf32_form<2>>>(this->run(), this->scratch(), problems);
-        } else if (detail::cuda::has_group_kernels(this->run())) {
+        } else if (has_groups()) {
             detail::cuda::contrast_by_groups(this->run(), this->scratch(), problems);
         } else if (losses_ == loss_precision::fast) {
             fused_contrast<by_warps<half_form>>(this->run(), this->scratch(), problems);
@@ -152,8 +153,17 @@ private:
         }
     }
 
+    /// Asked once, not in every call.
+    bool has_groups() {
+        if (!has_groups_) {
+            has_groups_ = detail::cuda::has_group_kernels(this->run());
+        }
+        return *has_groups_;
+    }
+
     loss_precision losses_;
     nearest_search search_;
+    std::optional<bool> has_groups_;
 };
 
 #ifdef __CUDACC__
@@ -172,13 +182,14 @@ struct cuda_options {
 /// Everything is queued on the caller's stream; only what says that it waits does. Results are bitwise the same from run to run.
 /// One object serves one thread at a time.
 /// Scratch: for K-means with float two copies of the rows and of the centroids in multiples of 32 columns, 6 bytes a value,
-/// 72 bytes a row, 160 kB at least, and up to 64 kB more; for sums by cluster two labels and two numbers a row. For the losses with float,
-/// C rounded up to a multiple of 16 (to 64, 128 or 256 on architecture 90a), for each of up to four problems at once: a copy of the B queries,
-/// of their positives where ranks or the gradient of a common temperature are wanted, and of the J columns (16 bytes a column where they are kept packed), B C floats for each slice
-/// of the columns, of which there are as many as make 256 blocks of 64 rows (132 blocks of 128 rows on 90a) for the problems with the same of: columns left out for a row, ranks, gradient of a common temperature;
-/// (16896 + 4 B) C floats for each such kind at
-/// most, and 40 bytes a row and slice; no logits. With double, or more than 256 columns: 2^20 logits and as many
-/// slopes (128 B of each if that is more), B J / 4 bytes, B C doubles, and B C floats for each 512 columns of a tile.
+/// 72 bytes a row, 160 kB at least, and up to 64 kB more; for sums by cluster two labels and two numbers a row.
+/// For the losses with float, C rounded up to a multiple of 16 (to 64, 128 or 256 on architecture 90a), for each of up to four problems
+/// at once: a copy of the B queries, of their positives where ranks or the gradient of a common temperature are wanted, and of the J columns
+/// (16 bytes a column where they are kept packed); B C floats and 40 bytes a row for each slice of the columns. Problems of one kind (columns
+/// left out for a row or not, ranks, gradient of a common temperature) have as many slices in all as make 256 blocks of 64 rows (132 blocks
+/// of 128 rows on 90a), (16896 + 4 B) C floats at most; no logits.
+/// With double, or more than 256 columns: 2^20 logits and as many slopes (128 B of each if that is more), B J / 4 bytes, B C doubles, and
+/// B C floats for each 512 columns of a tile.
 template <real T>
 class cuda_backend : public basic_cuda_backend<T, detail::cuda::run> {
 public:

@@ -168,6 +168,13 @@ concept packs_rows = requires(B& be, seam_matrix<B, const T> x, seam_vector<B, c
     be.pack_rows(x, places, packed); // row i at places_i, all distinct, or at i without places
 };
 
+/// The rank-th column, in ascending order, of those that are not among the `batch` ascending ones, id[b]: as many of these are passed as
+/// have at most `rank` others below, which for the b-th are id[b] - b.
+template <class Ids>
+PROTONCE_HOST_DEVICE index_t column_of_rank(index_t rank, index_t batch, const Ids& id) {
+    return rank + count_before(batch, [&](index_t b) { return id[b] - b <= rank; });
+}
+
 /// The key of a draw whose step number may lie in the backend's memory; nullptr: it does not.
 PROTONCE_HOST_DEVICE constexpr rng_key at_step(rng_key key, const index_t* step) {
     if (step != nullptr) {

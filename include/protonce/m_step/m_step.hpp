@@ -222,7 +222,8 @@ private:
 ///     L = instance_weight * InfoNCE + prototype_weight * mean over the levels of ProtoNCE terms,   both weights 1
 ///
 /// The same numbers as info_nce() with a queue and proto_nce() with `accumulate`, both as means (on cuda_backend up to
-/// rounding); queue and all levels are one operation of the backend. Without levels (warm-up, MoCo) it is InfoNCE alone, loss_prototypes 0.
+/// rounding); queue and all levels are one operation of the backend. Without levels (warm-up, MoCo) it is InfoNCE
+/// alone, loss_prototypes 0.
 ///
 /// Outputs are overwritten (see `accumulate`) and must not overlap the inputs; an empty one is not computed.
 /// \throws shape_error, argument_error  as info_nce() and proto_nce(); a weight negative or not finite

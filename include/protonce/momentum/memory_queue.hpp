@@ -263,9 +263,7 @@ public:
         size_ = 0;
         position_ = 0;
         num_pushed_ = 0;
-        if (packed_.size() > 0) {
-            be.fill(packed_.view(), value_type{0});
-        }
+        be.fill(packed_.view(), value_type{0});
         detail::set_ring(be, ring_.view().data(), 0, 0, 0);
     }
 

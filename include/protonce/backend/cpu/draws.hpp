@@ -32,8 +32,7 @@ void draw_columns(workspace<host>& scratch, vector_view<const label_t> own, inde
     const random_permutation permutation(key, static_cast<std::uint64_t>((std::max<index_t>)(others, 1)));
     for (index_t r = 0; r < negatives; ++r) {
         const auto rank = static_cast<index_t>(permutation(static_cast<std::uint64_t>(r)));
-        // column_id[b] - b clusters outside the batch lie below the b-th of the batch: as many b as have at most `rank` are passed.
-        out.column_id[batch + r] = rank + count_before(batch, [&](index_t b) { return out.column_id[b] - b <= rank; });
+        out.column_id[batch + r] = column_of_rank(rank, batch, out.column_id);
         if (!out.log_count.empty()) {
             out.log_count[batch + r] = T(0);
         }

@@ -74,7 +74,7 @@ private:
         constexpr std::uint32_t behind_all = ~std::uint32_t{0};
         for (int i = thread_index(); i < padded; i += threads) {
             const label_t label = i < num_labels ? own[i] : label_t{-1};
-            sorted[i] = i >= num_labels ? behind_all : label < 0 ? 0 : static_cast<std::uint32_t>(label) + 1;
+            sorted[i] = i < num_labels ? elementwise::label_key(label) : behind_all;
         }
         sync_block();
     }
@@ -165,8 +165,7 @@ private:
         const random_permutation permutation(at_step(key, step), static_cast<std::uint64_t>(others));
         for (index_t r = first; r < last; r += threads) {
             const auto rank = static_cast<index_t>(permutation(static_cast<std::uint64_t>(r)));
-            // id[b] - b ids outside the batch lie below the b-th of the batch: as many b as have at most `rank` are passed.
-            column_id[batch + r] = rank + count_before(batch, [&](index_t b) { return id[b] - b <= rank; });
+            column_id[batch + r] = column_of_rank(rank, batch, id);
             if (log_count != nullptr) {
                 log_count[batch + r] = T(0);
             }

@@ -112,8 +112,7 @@ void draw_columns(Run& run, scratch_of<Run>& scratch, const column_request<T, ty
         }
         const random_permutation permutation(at_step(key, step), static_cast<std::uint64_t>(others));
         const auto rank = static_cast<index_t>(permutation(static_cast<std::uint64_t>(r)));
-        // id[b] - b clusters outside the batch lie below the b-th of the batch: as many b as have at most `rank` are passed.
-        id[batch + r] = rank + count_before(batch, [&](index_t b) { return id[b] - b <= rank; });
+        id[batch + r] = column_of_rank(rank, batch, id);
         if (log_count != nullptr) {
             log_count[batch + r] = T(0);
         }

@@ -9,8 +9,12 @@
 
 namespace protonce::inline v0::detail::elementwise {
 
-/// Rows in order of their labels, those of a label in order of their numbers. Keys are 1 + label, and 0 for no label: a radix
-/// sort takes them without a thought for signs.
+/// 1 + label, and 0 for no label: a sort takes it without a thought for signs.
+PROTONCE_HOST_DEVICE inline std::uint32_t label_key(label_t label) {
+    return label < 0 ? 0 : static_cast<std::uint32_t>(label) + 1;
+}
+
+/// Rows in order of their labels, those of a label in order of their numbers. Keys are those of label_key().
 struct sorted_labels {
     std::uint32_t* key;
     index_t* row;
@@ -23,7 +27,7 @@ sorted_labels sort_by_label(Run& run, scratch_of<Run>& scratch, scope_of<Run>& s
     const label_t* label = labels.data();
     const sorted_labels out{scope.template vector<std::uint32_t>(n).data(), scope.template vector<index_t>(n).data()};
     run.for_each(n, [=] PROTONCE_ON_DEVICE(index_t i) {
-        out.key[i] = label[i] < 0 ? 0 : static_cast<std::uint32_t>(label[i]) + 1;
+        out.key[i] = label_key(label[i]);
         out.row[i] = i;
     });
     run.stable_sort(scratch, out.key, out.row, n);
