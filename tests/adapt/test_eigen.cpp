@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <protonce/adapt/eigen.hpp>
 
+#include "support/thrown.hpp"
+
 #include <Eigen/Core>
 
 #include <doctest/doctest.h>
 
 #include <concepts>
-#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -29,16 +30,6 @@ row_major numbered(Eigen::Index rows, Eigen::Index cols) {
         }
     }
     return out;
-}
-
-template <class F>
-std::string message_of(const F& call) {
-    try {
-        call();
-    } catch (const protonce::shape_error& error) {
-        return error.what();
-    }
-    return "nothing was thrown";
 }
 
 } // namespace
@@ -133,10 +124,10 @@ TEST_CASE("eigen: strides that a view cannot have throw shape_error") {
     const Eigen::Map<row_major, 0, any_stride> overlapping(values.data(), 2, 3, any_stride(2, 1));
     row_major matrix = numbered(3, 4);
 
-    CHECK(message_of([&] { view_rows(every_second); }) ==
+    CHECK(test::message_of<protonce::shape_error>([&] { view_rows(every_second); }) ==
           "view_rows: array: must have the values of a row one after the other, column stride 1; got strides (6, 2)");
-    CHECK(message_of([&] { view_rows(overlapping); }) ==
+    CHECK(test::message_of<protonce::shape_error>([&] { view_rows(overlapping); }) ==
           "view_rows: array: must have a row stride of at least its columns, 3; got strides (2, 1)");
-    CHECK(message_of([&] { view_vector(matrix.col(0)); }) ==
+    CHECK(test::message_of<protonce::shape_error>([&] { view_vector(matrix.col(0)); }) ==
           "view_vector: array: must have its values one after the other, stride 1; got stride 4");
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <protonce/adapt/mdspan.hpp>
 
+#include "support/thrown.hpp"
+
 #include <doctest/doctest.h>
 
 #include <array>
 #include <concepts>
 #include <cstddef>
-#include <string>
 #include <vector>
 
 #if __has_include(<mdspan>)
@@ -41,16 +42,6 @@ private:
     std::array<Index, Rank> extents_;
     std::array<Index, Rank> strides_;
 };
-
-template <class F>
-std::string message_of(const F& call) {
-    try {
-        call();
-    } catch (const protonce::shape_error& error) {
-        return error.what();
-    }
-    return "nothing was thrown";
-}
 
 } // namespace
 
@@ -92,14 +83,14 @@ TEST_CASE("mdspan: strides that a view cannot have throw shape_error") {
     using matrix = strided_span<float, 2>;
     using vector = strided_span<float, 1>;
 
-    CHECK(message_of([&] {
+    CHECK(test::message_of<protonce::shape_error>([&] {
               view_rows(matrix(values.data(), {3, 4}, {1, 3}));
           }) ==
           "view_rows: array: must have the values of a row one after the other, column stride 1; got strides (1, 3)");
-    CHECK(message_of([&] {
+    CHECK(test::message_of<protonce::shape_error>([&] {
               view_rows(matrix(values.data(), {3, 4}, {3, 1}));
           }) == "view_rows: array: must have a row stride of at least its columns, 4; got strides (3, 1)");
-    CHECK(message_of([&] { view_vector(vector(values.data(), {3}, {4})); }) ==
+    CHECK(test::message_of<protonce::shape_error>([&] { view_vector(vector(values.data(), {3}, {4})); }) ==
           "view_vector: array: must have its values one after the other, stride 1; got stride 4");
 }
 

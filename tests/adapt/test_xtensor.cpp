@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <protonce/adapt/xtensor.hpp>
 
+#include "support/thrown.hpp"
+
 // From 0.26 on the headers lie in folders.
 #if __has_include(<xtensor/containers/xtensor.hpp>)
 #include <xtensor/containers/xadapt.hpp>
@@ -22,7 +24,6 @@
 
 #include <array>
 #include <concepts>
-#include <string>
 #include <vector>
 
 using protonce::matrix_view;
@@ -33,7 +34,7 @@ using protonce::view_vector;
 namespace {
 
 /// Value i, j is 10 i + j.
-xt::xtensor<float, 2> numbered(std::size_t rows, std::size_t cols) {
+xt::xtensor<float, 2> numbered_tensor(std::size_t rows, std::size_t cols) {
     xt::xtensor<float, 2> out(std::array<std::size_t, 2>{rows, cols});
     for (std::size_t i = 0; i < rows; ++i) {
         for (std::size_t j = 0; j < cols; ++j) {
@@ -43,20 +44,10 @@ xt::xtensor<float, 2> numbered(std::size_t rows, std::size_t cols) {
     return out;
 }
 
-template <class F>
-std::string message_of(const F& call) {
-    try {
-        call();
-    } catch (const protonce::shape_error& error) {
-        return error.what();
-    }
-    return "nothing was thrown";
-}
-
 } // namespace
 
 TEST_CASE("xtensor: containers are viewed in place") {
-    auto tensor = numbered(3, 4);
+    auto tensor = numbered_tensor(3, 4);
     xt::xarray<double> array{{1, 2, 3}, {4, 5, 6}};
     xt::xtensor_fixed<float, xt::xshape<2, 2>> fixed{{1, 2}, {3, 4}};
 
@@ -75,7 +66,7 @@ TEST_CASE("xtensor: containers are viewed in place") {
 }
 
 TEST_CASE("xtensor: const containers give views of const") {
-    const auto tensor = numbered(3, 4);
+    const auto tensor = numbered_tensor(3, 4);
     const xt::xtensor<double, 1> vector{1, 2, 3};
 
     static_assert(std::same_as<decltype(view_rows(tensor)), matrix_view<const float>>);
@@ -105,7 +96,7 @@ TEST_CASE("xtensor: what adapt returns is viewed, a temporary included") {
 }
 
 TEST_CASE("xtensor: views of rows and of columns keep the row stride") {
-    auto tensor = numbered(5, 6);
+    auto tensor = numbered_tensor(5, 6);
 
     const auto block = view_rows(xt::view(tensor, xt::range(1, 4), xt::range(2, 4)));
     CHECK(block.rows() == 3);
@@ -133,25 +124,25 @@ TEST_CASE("xtensor: a dimension of extent 1, whose stride xtensor makes 0, is vi
 
 TEST_CASE("xtensor: strides that a view cannot have throw shape_error") {
     const xt::xtensor<float, 2, xt::layout_type::column_major> column_major{{1, 2, 3}, {4, 5, 6}};
-    const auto tensor = numbered(3, 4);
+    const auto tensor = numbered_tensor(3, 4);
 
-    CHECK(message_of([&] { view_rows(column_major); }) ==
+    CHECK(test::message_of<protonce::shape_error>([&] { view_rows(column_major); }) ==
           "view_rows: array: must have the values of a row one after the other, column stride 1; got strides (1, 2)");
-    CHECK(message_of([&] { view_rows(xt::view(tensor, xt::all(), xt::range(0, 4, 2))); }) ==
+    CHECK(test::message_of<protonce::shape_error>([&] { view_rows(xt::view(tensor, xt::all(), xt::range(0, 4, 2))); }) ==
           "view_rows: array: must have the values of a row one after the other, column stride 1; got strides (4, 2)");
-    CHECK(message_of([&] { view_vector(xt::view(tensor, xt::all(), 1)); }) ==
+    CHECK(test::message_of<protonce::shape_error>([&] { view_vector(xt::view(tensor, xt::all(), 1)); }) ==
           "view_vector: array: must have its values one after the other, stride 1; got stride 4");
-    CHECK(message_of([&] {
+    CHECK(test::message_of<protonce::shape_error>([&] {
               view_rows(xt::strided_view(tensor, {xt::range(2, xt::placeholders::_, -1), xt::all()}));
           }) == "view_rows: array: must have a row stride of at least its columns, 4; got strides (-4, 1)");
 }
 
 TEST_CASE("xtensor: another number of dimensions throws shape_error") {
-    const auto tensor = numbered(3, 4);
+    const auto tensor = numbered_tensor(3, 4);
     const xt::xarray<float> cube = xt::xarray<float>::from_shape({2, 2, 2});
     const xt::xtensor<float, 1> vector{1, 2};
 
-    CHECK(message_of([&] { view_rows(cube); }) == "view_rows: array: must have 2 dimensions; got 3");
-    CHECK(message_of([&] { view_rows(vector); }) == "view_rows: array: must have 2 dimensions; got 1");
-    CHECK(message_of([&] { view_vector(tensor); }) == "view_vector: array: must have 1 dimension; got 2");
+    CHECK(test::message_of<protonce::shape_error>([&] { view_rows(cube); }) == "view_rows: array: must have 2 dimensions; got 3");
+    CHECK(test::message_of<protonce::shape_error>([&] { view_rows(vector); }) == "view_rows: array: must have 2 dimensions; got 1");
+    CHECK(test::message_of<protonce::shape_error>([&] { view_vector(tensor); }) == "view_vector: array: must have 1 dimension; got 2");
 }

@@ -48,7 +48,7 @@ TEST_CASE_TEMPLATE("conformance: draw_columns writes reference's columns", B, CO
     for (const index_t batch : {1, 2, 31, 33, 257}) {
         for (const index_t columns : {1, 2, 15, 17, 100, 5000}) {
             for (const index_t negatives : {0, 1, 16, 4096}) {
-                const auto own = test::labels_with_noise(random, batch, columns);
+                const auto own = random.labels_with_noise(batch, columns);
                 const auto key = key_of(static_cast<std::uint64_t>(batch), 1);
                 check_draws<B>({{.own = own, .num_columns = columns, .num_negatives = negatives, .key = key}});
             }
@@ -65,7 +65,7 @@ TEST_CASE_TEMPLATE("conformance: draw_columns of several requests of different s
     for (const std::size_t levels : {1U, 3U, 4U, 5U, 7U}) {
         std::vector<columns_wanted> wanted;
         for (std::size_t m = 0; m < levels; ++m) {
-            wanted.push_back({.own = test::labels_with_noise(random, batches[m], columns[m]),
+            wanted.push_back({.own = random.labels_with_noise(batches[m], columns[m]),
                               .num_columns = columns[m],
                               .num_negatives = negatives[m],
                               .key = key_of(40 + m, static_cast<std::uint32_t>(m)),
@@ -101,7 +101,7 @@ TEST_CASE_TEMPLATE("conformance: draw_columns of batches with one label, none, o
 TEST_CASE_TEMPLATE("conformance: draw_columns reads a step number in memory instead of the key's", B,
                    CONFORMING_BACKENDS) {
     TEST_RANDOM(random, 211);
-    const auto own = test::labels_with_noise(random, 31, 500);
+    const auto own = random.labels_with_noise(31, 500);
     const columns_wanted wanted{.own = own, .num_columns = 500, .num_negatives = 90, .key = key_of(77, 2)};
     auto in_memory = wanted;
     in_memory.step_in_memory = true;
@@ -116,7 +116,7 @@ TEST_CASE_TEMPLATE("conformance: draw_columns takes batches of any size beside o
     TEST_RANDOM(random, 212);
     std::vector<columns_wanted> wanted;
     for (const index_t batch : {4097, 40, 4096, 9000}) { // 4096 labels are the most of a CUDA kernel
-        wanted.push_back({.own = test::labels_with_noise(random, batch, 3000),
+        wanted.push_back({.own = random.labels_with_noise(batch, 3000),
                           .num_columns = 3500,
                           .num_negatives = 600,
                           .key = key_of(3, static_cast<std::uint32_t>(batch))});

@@ -40,14 +40,6 @@ sums run(B& be, const test::matrix<T>& x, const std::vector<T>& weight, const st
             scalar_count.values(), roots.values(), roots_count.values()};
 }
 
-std::vector<label_t> labels_with_noise(test::random_source& random, index_t rows, index_t clusters) {
-    std::vector<label_t> out;
-    for (index_t i = 0; i < rows; ++i) {
-        out.push_back(static_cast<label_t>(random.integer(clusters + 1) - 1));
-    }
-    return out;
-}
-
 template <class B>
 std::vector<index_t> run_draw(B& be, const std::vector<double>& values,
                               const std::vector<typename B::value_type>& weight, const std::vector<double>& uniform) {
@@ -71,7 +63,7 @@ TEST_CASE_TEMPLATE("conformance: sums by cluster equal reference", B, CONFORMING
         const auto values = random.uniform_values<double>(rows, 0, 9);
         for (const index_t clusters : test::awkward_clusters) {
             INFO("N = ", rows, " C = ", cols, " K = ", clusters);
-            const auto assignment = labels_with_noise(random, rows, clusters);
+            const auto assignment = random.labels_with_noise(rows, clusters);
             B be = test::make<B>({});
             test::reference_of<B> reference;
 
@@ -128,7 +120,7 @@ TEST_CASE_TEMPLATE("conformance: farthest_in_segment is reference's row, ties an
             weight.push_back(static_cast<T>(random.integer(3)));
         }
         values.front() = std::numeric_limits<double>::quiet_NaN();
-        const auto assignment = labels_with_noise(random, rows, 4);
+        const auto assignment = random.labels_with_noise(rows, 4);
         B be = test::make<B>({});
         test::reference_of<B> reference;
         placed<B, double> v(be, values);

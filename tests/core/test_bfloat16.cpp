@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <support/backends.hpp>
 #include <support/random.hpp>
+#include <support/thrown.hpp>
 
 #include <protonce/core/bfloat16.hpp>
 
@@ -9,7 +10,6 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -96,14 +96,7 @@ TEST_CASE("bfloat16: shapes that do not go together are refused by name") {
     cpu_backend<float> be;
     std::vector<bfloat16> values(12);
     std::vector<float> wide(12, 7.0F);
-    const auto refused = [&](auto&& call) {
-        try {
-            call();
-        } catch (const shape_error& error) {
-            return std::string(error.what());
-        }
-        return std::string("nothing was thrown");
-    };
+    const auto refused = [](auto&& call) { return test::message_of<shape_error>(call); };
     const auto rows = view_rows(values.data(), 3, 4);
     const auto floats = view_rows(wide.data(), 3, 4);
 

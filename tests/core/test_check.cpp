@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include <protonce/core/check.hpp>
 
+#include "support/thrown.hpp"
+
 #include <doctest/doctest.h>
 
 #include <array>
 #include <limits>
 #include <stdexcept>
-#include <string>
 
 using namespace protonce;
+using test::message_of;
 
 namespace {
 
@@ -19,19 +21,6 @@ matrix_view<float> rows(index_t count, index_t cols) {
 }
 vector_view<float> values(index_t size) {
     return {storage.data(), size};
-}
-
-// The text of the exception that `call` throws; it must be exactly of type Error.
-template <class Error, class F>
-std::string text_of(const F& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.what();
-    } catch (const std::exception& other) {
-        return std::string("another exception: ") + other.what();
-    }
-    return "no exception";
 }
 
 } // namespace
@@ -91,18 +80,18 @@ TEST_CASE("check: given refuses a missing matrix or vector and says what came") 
     check::given("f", "query", rows(2, 3));
     check::given("f", "loss", values(1));
 
-    CHECK(text_of<shape_error>([] { check::given("f", "query", matrix_view<float>{}); }) ==
+    CHECK(message_of<shape_error>([] { check::given("f", "query", matrix_view<float>{}); }) ==
           "f: query: must be given and hold at least one row and one column; got (0, 0)");
-    CHECK(text_of<shape_error>([] { check::given("f", "query", rows(3, 0)); }) ==
+    CHECK(message_of<shape_error>([] { check::given("f", "query", rows(3, 0)); }) ==
           "f: query: must be given and hold at least one row and one column; got (3, 0)");
-    CHECK(text_of<shape_error>([] { check::given("f", "query", rows(-1, 3)); }) ==
+    CHECK(message_of<shape_error>([] { check::given("f", "query", rows(-1, 3)); }) ==
           "f: query: must be given and hold at least one row and one column; got (-1, 3)");
-    CHECK(text_of<shape_error>([] {
+    CHECK(message_of<shape_error>([] {
               check::given("f", "query", matrix_view<float>{nullptr, 2, 3});
           }) == "f: query: must be given and hold at least one row and one column; got a null pointer");
-    CHECK(text_of<shape_error>([] { check::given("f", "loss", vector_view<float>{}); }) ==
+    CHECK(message_of<shape_error>([] { check::given("f", "loss", vector_view<float>{}); }) ==
           "f: loss: must be given and hold at least one value; got 0 values");
-    CHECK(text_of<shape_error>([] {
+    CHECK(message_of<shape_error>([] {
               check::given("f", "loss", vector_view<float>{nullptr, 4});
           }) == "f: loss: must be given and hold at least one value; got a null pointer");
 }
@@ -112,19 +101,19 @@ TEST_CASE("check: well_formed lets an empty view pass and refuses one that makes
     check::well_formed("f", "query", matrix_view<float>{storage.data(), 1, 3, 0}); // one row needs no stride
     check::well_formed("f", "loss", vector_view<float>{});
 
-    CHECK(text_of<shape_error>([] { check::well_formed("f", "query", rows(-2, 3)); }) ==
+    CHECK(message_of<shape_error>([] { check::well_formed("f", "query", rows(-2, 3)); }) ==
           "f: query: must not have a negative size; got (-2, 3)");
-    CHECK(text_of<shape_error>([] {
+    CHECK(message_of<shape_error>([] {
               check::well_formed("f", "query", matrix_view<float>{nullptr, 2, 3});
           }) == "f: query: must point to its values; got a null pointer");
-    CHECK(text_of<shape_error>([] { check::well_formed("f", "query", rows(2, 0)); }) ==
+    CHECK(message_of<shape_error>([] { check::well_formed("f", "query", rows(2, 0)); }) ==
           "f: query: must have at least one column; got (2, 0)");
-    CHECK(text_of<shape_error>([] {
+    CHECK(message_of<shape_error>([] {
               check::well_formed("f", "query", matrix_view<float>{storage.data(), 2, 3, 2});
           }) == "f: query: must have a row stride of at least its columns, 3; got stride 2");
-    CHECK(text_of<shape_error>([] { check::well_formed("f", "loss", values(-1)); }) ==
+    CHECK(message_of<shape_error>([] { check::well_formed("f", "loss", values(-1)); }) ==
           "f: loss: must not have a negative size; got -1");
-    CHECK(text_of<shape_error>([] {
+    CHECK(message_of<shape_error>([] {
               check::well_formed("f", "loss", vector_view<float>{nullptr, 4});
           }) == "f: loss: must point to its values; got a null pointer");
 }
@@ -140,11 +129,11 @@ TEST_CASE("check: two matrices that must agree are both named") {
     check::equal_cols("info_nce", "query", rows(4, 3), "positive", rows(2, 3));
     check::equal_shape("info_nce", "query", rows(4, 3), "grad_query", rows(4, 3));
 
-    CHECK(text_of<shape_error>([] { check::equal_cols("info_nce", "query", rows(4, 3), "positive", rows(4, 2)); }) ==
+    CHECK(message_of<shape_error>([] { check::equal_cols("info_nce", "query", rows(4, 3), "positive", rows(4, 2)); }) ==
           "info_nce: positive: must have the columns of query, 3; got (4, 2)");
-    CHECK(text_of<shape_error>([] { check::equal_shape("info_nce", "query", rows(4, 3), "grad_query", rows(3, 3)); }) ==
+    CHECK(message_of<shape_error>([] { check::equal_shape("info_nce", "query", rows(4, 3), "grad_query", rows(3, 3)); }) ==
           "info_nce: grad_query: must have the shape of query, (4, 3); got (3, 3)");
-    CHECK(text_of<shape_error>([] {
+    CHECK(message_of<shape_error>([] {
               check::equal_shape("f", "a", rows(4, 3), "b", matrix_view<float>{nullptr, 4, 3});
           }) == "f: b: must point to its values; got a null pointer");
 }
@@ -153,9 +142,9 @@ TEST_CASE("check: shape and size say what is needed and what came") {
     check::shape("f", "centroids", rows(2, 3), 2, 3);
     check::size("f", "assignment", values(7), 7);
 
-    CHECK(text_of<shape_error>([] { check::shape("f", "centroids", rows(2, 3), 2, 4); }) ==
+    CHECK(message_of<shape_error>([] { check::shape("f", "centroids", rows(2, 3), 2, 4); }) ==
           "f: centroids: must be (2, 4); got (2, 3)");
-    CHECK(text_of<shape_error>([] { check::size("f", "assignment", values(7), 8); }) ==
+    CHECK(message_of<shape_error>([] { check::size("f", "assignment", values(7), 8); }) ==
           "f: assignment: must hold 8 values; got 7");
 }
 
@@ -165,14 +154,14 @@ TEST_CASE("check: a view that may be left out is checked only when it is there")
     check::optional_shape("f", "grad", matrix_view<float>{}, 2, 3);
     check::optional_shape("f", "grad", rows(2, 3), 2, 3);
 
-    CHECK(text_of<shape_error>([] { check::optional_size("f", "loss", values(4), 5); }) ==
+    CHECK(message_of<shape_error>([] { check::optional_size("f", "loss", values(4), 5); }) ==
           "f: loss: must hold 5 values; got 4");
     // A pointer without values is a mistake, not "not given".
-    CHECK(text_of<shape_error>([] { check::optional_size("f", "loss", values(0), 5); }) ==
+    CHECK(message_of<shape_error>([] { check::optional_size("f", "loss", values(0), 5); }) ==
           "f: loss: must hold 5 values; got 0");
-    CHECK(text_of<shape_error>([] { check::optional_shape("f", "grad", rows(3, 3), 2, 3); }) ==
+    CHECK(message_of<shape_error>([] { check::optional_shape("f", "grad", rows(3, 3), 2, 3); }) ==
           "f: grad: must be (2, 3); got (3, 3)");
-    CHECK(text_of<shape_error>([] { check::optional_shape("f", "grad", rows(0, 3), 2, 3); }) ==
+    CHECK(message_of<shape_error>([] { check::optional_shape("f", "grad", rows(0, 3), 2, 3); }) ==
           "f: grad: must be (2, 3); got (0, 3)");
 }
 
@@ -183,18 +172,18 @@ TEST_CASE("check: values out of range are refused with the value, NaN among them
     check::finite("f", "weight", -1.5f);
     check::in_range("f", "momentum", 1.0, 0.0, 1.0);
 
-    CHECK(text_of<argument_error>([] { check::at_least("f", "iterations", -1, 0); }) ==
+    CHECK(message_of<argument_error>([] { check::at_least("f", "iterations", -1, 0); }) ==
           "f: iterations: must be at least 0; got -1");
-    CHECK(text_of<argument_error>([] { check::at_least("f", "tolerance", nan, 0.0); }) ==
+    CHECK(message_of<argument_error>([] { check::at_least("f", "tolerance", nan, 0.0); }) ==
           "f: tolerance: must be at least 0; got nan");
-    CHECK(text_of<argument_error>([] { check::positive("f", "temperature", 0.0); }) ==
+    CHECK(message_of<argument_error>([] { check::positive("f", "temperature", 0.0); }) ==
           "f: temperature: must be positive and finite; got 0");
-    CHECK(text_of<argument_error>([] { check::positive("f", "temperature", nan); }) ==
+    CHECK(message_of<argument_error>([] { check::positive("f", "temperature", nan); }) ==
           "f: temperature: must be positive and finite; got nan");
-    CHECK(text_of<argument_error>([] { check::finite("f", "weight", -std::numeric_limits<float>::infinity()); }) ==
+    CHECK(message_of<argument_error>([] { check::finite("f", "weight", -std::numeric_limits<float>::infinity()); }) ==
           "f: weight: must be finite; got -inf");
-    CHECK(text_of<argument_error>([] { check::in_range("f", "momentum", 1.5, 0.0, 1.0); }) ==
+    CHECK(message_of<argument_error>([] { check::in_range("f", "momentum", 1.5, 0.0, 1.0); }) ==
           "f: momentum: must lie in [0, 1]; got 1.5");
-    CHECK(text_of<argument_error>([] { check::in_range("f", "momentum", nan, 0.0, 1.0); }) ==
+    CHECK(message_of<argument_error>([] { check::in_range("f", "momentum", nan, 0.0, 1.0); }) ==
           "f: momentum: must lie in [0, 1]; got nan");
 }

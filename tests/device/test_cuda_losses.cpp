@@ -77,7 +77,7 @@ private:
     }
     way how_;
 };
-contrast_results<float> run(way how, const contrast_problem<float>& problem) {
+contrast_results<float> run_by(way how, const contrast_problem<float>& problem) {
     backend_by be(how);
     return run_contrast(be, problem);
 }
@@ -146,7 +146,7 @@ TEST_CASE("cuda losses: gradients are as exact as the precision says") {
             }
             double error[4] = {};
             for (const way how : ways()) {
-                error[static_cast<int>(how)] = largest_error(run(how, problem), wanted);
+                error[static_cast<int>(how)] = largest_error(run_by(how, problem), wanted);
                 CAPTURE(only_sums);
                 CAPTURE(static_cast<int>(how));
                 CHECK(error[static_cast<int>(how)] <= (how == way::precise ? 1e-5 : 5e-4));
@@ -168,9 +168,9 @@ TEST_CASE("cuda losses: the backend takes the way that its option names") {
                              : losses == loss_precision::standard ? way::standard
                                                                   : way::precise;
         const bool is_by_groups = losses != loss_precision::precise && ways().size() == 4 &&
-                                  actual.grad_query == run(way::groups, problem).grad_query;
+                                  actual.grad_query == run_by(way::groups, problem).grad_query;
         CAPTURE(static_cast<int>(losses));
-        CHECK((is_by_groups || actual.grad_query == run(by_warps, problem).grad_query));
+        CHECK((is_by_groups || actual.grad_query == run_by(by_warps, problem).grad_query));
     }
 }
 
@@ -184,7 +184,7 @@ TEST_CASE("cuda losses: every combination of options, in every precision") {
         for (const way how : ways()) {
             INFO("options ", bits, " way ", static_cast<int>(how));
             // A logit of unit rows errs by 2^-10 of 1 / 0.1 at most.
-            CHECK(largest_error(run(how, problem), expected) <= (how == way::precise ? 2e-5 : 1e-2));
+            CHECK(largest_error(run_by(how, problem), expected) <= (how == way::precise ? 2e-5 : 1e-2));
         }
     }
 }
@@ -236,7 +236,7 @@ TEST_CASE("cuda losses: rows of any width, fused up to 256 columns") {
             for (const way how : ways()) {
                 CAPTURE(cols);
                 CAPTURE(static_cast<int>(how));
-                CHECK(largest_error(run(how, problem), expected) <= (how == way::precise ? 1e-5 : 2e-3));
+                CHECK(largest_error(run_by(how, problem), expected) <= (how == way::precise ? 1e-5 : 2e-3));
             }
         }
     }
@@ -258,7 +258,7 @@ TEST_CASE("cuda losses: the largest exponent may come first, last, or in any sli
         CAPTURE(order);
         for (const way how : ways()) {
             CAPTURE(static_cast<int>(how));
-            CHECK(largest_error(run(how, problem), expected) <= (how == way::precise ? 1e-3 : 0.3));
+            CHECK(largest_error(run_by(how, problem), expected) <= (how == way::precise ? 1e-3 : 0.3));
         }
     }
 }
@@ -279,7 +279,7 @@ TEST_CASE("cuda losses: a duplicate of the positive has its bits, wherever it li
         for (const way how : ways()) {
             CAPTURE(cols);
             CAPTURE(static_cast<int>(how));
-            CHECK(run(how, problem).top1 == std::vector<float>(70, 1 / 3.0F));
+            CHECK(run_by(how, problem).top1 == std::vector<float>(70, 1 / 3.0F));
         }
     }
 }
@@ -288,7 +288,7 @@ TEST_CASE("cuda losses: fast takes rows of any length, each at its own power of 
     TEST_RANDOM(random, 610);
     const auto problem =
         unit_problem(random, {.rows = 70, .pool = 150, .cols = 20, .column_temperatures = true, .weights = true});
-    const auto expected = run(way::fast, problem);
+    const auto expected = run_by(way::fast, problem);
 
     // Columns and their temperatures times a power of two: logits and the gradients of queries are the same.
     auto scaled = problem;
@@ -299,7 +299,7 @@ TEST_CASE("cuda losses: fast takes rows of any length, each at its own power of 
         }
         scaled.temperature[static_cast<std::size_t>(j)] *= scale;
     }
-    const auto actual = run(way::fast, scaled);
+    const auto actual = run_by(way::fast, scaled);
 
     CHECK(actual.loss == expected.loss);
     CHECK(actual.log_sum == expected.log_sum);
@@ -318,7 +318,7 @@ TEST_CASE("cuda losses: fast sees small slopes beside a large one") {
     auto problem = unit_problem(random, {.rows = 20, .pool = 100, .cols = 16, .outside = true, .scales = true});
     problem.row_scale.assign(20, 1);
     problem.row_scale[3] = 1e-6F;
-    const auto all = run(way::fast, problem);
+    const auto all = run_by(way::fast, problem);
     auto alone = exact(problem);
     CHECK(largest_error(all, alone) <= 2e-3);
     double difference = 0, size = 0;
@@ -336,8 +336,8 @@ TEST_CASE("cuda losses: NaN comes out in every precision, and only where it went
         auto in_column = in_query;
         in_query.query(4, 2) = std::numeric_limits<float>::quiet_NaN();
         in_column.columns(7, 2) = std::numeric_limits<float>::quiet_NaN();
-        const auto by_query = run(how, in_query);
-        const auto by_column = run(how, in_column);
+        const auto by_query = run_by(how, in_query);
+        const auto by_column = run_by(how, in_column);
 
         CAPTURE(static_cast<int>(how));
         for (std::size_t i = 0; i < 9; ++i) {

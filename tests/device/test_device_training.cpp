@@ -18,6 +18,7 @@
 using namespace protonce;
 using test::placed;
 
+namespace device_training {
 namespace {
 
 constexpr index_t samples = 200, cols = 9, batch = 12, epochs = 3, steps = 4;
@@ -228,3 +229,5 @@ TEST_CASE_TEMPLATE("device: normalising counts no zero rows, the norms tell", B,
     CHECK(norms.values() == std::vector<T>{5, 0, 0});
     CHECK(unit.values() == std::vector<T>{T(0.6), T(0.8), 0, 0, 0, 0});
 }
+
+} // namespace device_training

@@ -45,7 +45,7 @@ void check_equal(const std::vector<columns_wanted>& wanted) {
 
 /// A request whose step number lies in the device's memory.
 columns_wanted wanted_of(test::random_source& random, index_t batch, index_t columns, index_t negatives) {
-    return {.own = test::labels_with_noise(random, batch, columns),
+    return {.own = random.labels_with_noise(batch, columns),
             .num_columns = columns,
             .num_negatives = negatives,
             .key = {.seed = 5,

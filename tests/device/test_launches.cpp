@@ -16,6 +16,7 @@
 
 using namespace protonce;
 
+namespace launches {
 namespace {
 
 using T = float;
@@ -129,3 +130,5 @@ TEST_CASE("launches: a step with a queue, three levels and all accuracies takes 
                 .grad_query = x.grad_query.rows()});
     }) == 11);
 }
+
+} // namespace launches

@@ -21,8 +21,7 @@ using test::worst_score;
 
 namespace {
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
-constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
+using limits = std::numeric_limits<float>;
 
 float scale_of(const test::matrix<float>& x, bool may_centre) {
     device_backend be;
@@ -57,9 +56,9 @@ TEST_CASE("nearest scale: it is that of the largest finite value less the mean, 
         const index_t row = random.integer(rows);
         x(row, random.integer(35)) = -4.5F;
         CHECK(scale_of(x, false) == 0x1p8F);
-        x(row, 33) = not_a_number;
-        x(rows - 1, 2) = infinity;
-        x(0, 34) = -infinity;
+        x(row, 33) = limits::quiet_NaN();
+        x(rows - 1, 2) = limits::infinity();
+        x(0, 34) = -limits::infinity();
         x(rows / 2, 3) = 9;
         CHECK(scale_of(x, false) == 0x1p7F);
     }
@@ -68,7 +67,7 @@ TEST_CASE("nearest scale: it is that of the largest finite value less the mean, 
     shifted(0, 0) = 1003;
     CHECK(scale_of(shifted, true) == 0x1p10F); // 1.5 above the mean
     CHECK(scale_of(test::matrix<float>(3, 3), true) == 1);
-    for_each_value(shifted, [](float) { return not_a_number; });
+    for_each_value(shifted, [](float) { return limits::quiet_NaN(); });
     CHECK(scale_of(shifted, true) == 1);
 }
 
@@ -94,7 +93,7 @@ TEST_CASE("nearest scale: values of any size get the right label") {
 
     auto [x, centroids, labels] = random.clustered<float>(140, 6, 20, 0.02);
     x(5, 3) = std::numeric_limits<float>::quiet_NaN();
-    x(130, 0) = infinity;
+    x(130, 0) = limits::infinity();
     CHECK(trace_passes(x, centroids).list == std::vector<index_t>{5, 130});
     for (const auto search : {nearest_search::exact, nearest_search::fast}) {
         device_backend be({.search = search});
@@ -169,7 +168,7 @@ TEST_CASE("nearest scale: centroids much longer than the rows") {
         for (const auto* centroids : {&all_long, &one_long}) {
             const auto passes = trace_passes(x, *centroids);
             CHECK(std::all_of(passes.margin.begin(), passes.margin.end(),
-                              [&](float margin) { return (margin < infinity) == (length < 10); }));
+                              [&](float margin) { return (margin < limits::infinity()) == (length < 10); }));
             check_labels(x, *centroids);
             device_backend fast({.search = nearest_search::fast});
             if (length > 10) {
@@ -191,15 +190,15 @@ TEST_CASE("nearest scale: rows of zeros, and rows and centroids that are not fin
 
     auto x = random.normal_matrix<float>(50, 6);
     auto centroids = some;
-    x(3, 2) = not_a_number;
-    x(4, 0) = infinity;
-    centroids(0, 1) = not_a_number;
+    x(3, 2) = limits::quiet_NaN();
+    x(4, 0) = limits::infinity();
+    centroids(0, 1) = limits::quiet_NaN();
     centroids(30, 4) = 1e30F;
-    centroids(31, 5) = not_a_number;
+    centroids(31, 5) = limits::quiet_NaN();
     centroids(31, 4) = 1e30F;
     device_backend be;
     reference_backend<float> reference;
     CHECK(test::assign_rows(be, x, centroids, false).label == test::assign_rows(reference, x, centroids, false).label);
-    centroids(7, 0) = infinity;
+    centroids(7, 0) = limits::infinity();
     CHECK(test::assign_rows(be, x, centroids, false).label == test::assign_rows(reference, x, centroids, false).label);
 }

@@ -17,6 +17,7 @@
 using namespace protonce;
 using test::placed;
 
+namespace recorded_step {
 namespace {
 
 constexpr index_t samples = 200, cols = 9, batch = 12, replays = 5;
@@ -216,3 +217,5 @@ TEST_CASE("recorded step: what would read host memory at each replay is refused"
     device.abandon();
     CHECK(values.values() == std::vector<float>{1, 2});
 }
+
+} // namespace recorded_step

@@ -18,8 +18,7 @@ using test::placed;
 namespace {
 
 constexpr label_t unlisted = -7;
-constexpr float infinity = std::numeric_limits<float>::infinity();
-constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
+using limits = std::numeric_limits<float>;
 
 /// Labels that the kernels leave of the listed rows; `unlisted` of others.
 std::vector<label_t> scan(const test::matrix<float>& x, const test::matrix<float>& centroids,
@@ -191,20 +190,20 @@ TEST_CASE("scan rows: of distances that double does not tell apart the least one
 TEST_CASE("scan rows: NaN and infinity are nearest to nothing, and have the first centroid for a label") {
     TEST_RANDOM(random, 834);
     auto x = random.normal_matrix<float>(12, 40);
-    x(2, 39) = not_a_number;
-    x(5, 0) = infinity;
-    x(7, 33) = -infinity;
+    x(2, 39) = limits::quiet_NaN();
+    x(5, 0) = limits::infinity();
+    x(7, 33) = -limits::infinity();
     for (const index_t clusters : {1, 40, 300}) {
         auto centroids = random.normal_matrix<float>(clusters, 40);
         for (index_t k = 0; k < clusters; k += 2) {
-            centroids(k, k % 40) = k % 4 == 0 ? not_a_number : infinity;
+            centroids(k, k % 40) = k % 4 == 0 ? limits::quiet_NaN() : limits::infinity();
         }
         const auto labels = scan(x, centroids, every(12, 1));
         CHECK(labels == expected_labels(x, centroids, every(12, 1)));
         CHECK(labels[2] == 0);
         CHECK((clusters == 1 || labels[3] % 2 == 1));
         for (index_t k = 0; k < clusters; ++k) {
-            centroids(k, 1) = not_a_number;
+            centroids(k, 1) = limits::quiet_NaN();
         }
         CHECK(scan(x, centroids, every(12, 1)) == std::vector<label_t>(12, 0));
     }

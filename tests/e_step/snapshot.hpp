@@ -90,17 +90,6 @@ double squared_distance(protonce::matrix_view<const T> x, index_t i, protonce::m
     return static_cast<double>(sum);
 }
 
-template <class T>
-double largest_magnitude(const matrix<T>& x) {
-    double largest = 0;
-    for (index_t i = 0; i < x.rows(); ++i) {
-        for (index_t j = 0; j < x.cols(); ++j) {
-            largest = (std::max)(largest, std::abs(static_cast<double>(x(i, j))));
-        }
-    }
-    return largest;
-}
-
 /// Bounds of rounding for two runs that agree in their labels, over rows that agree to within `roundings` half epsilons
 /// of T of the magnitude X of their coordinates. A mean carries its rows' errors, one rounding to T, and what a sum of
 /// at most N doubles in another order can differ by: delta = eps_T X (roundings + 1) / 2 + N eps_double X.

@@ -9,7 +9,6 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -108,19 +107,6 @@ matrix<T> filled(index_t rows, index_t cols, T value, index_t gap = 0) {
         }
     }
     return out;
-}
-
-/// The message of the exception of type E that `call` throws; what else happened if it does not.
-template <class E, class F>
-std::string message_of(const F& call) {
-    try {
-        call();
-    } catch (const E& error) {
-        return error.what();
-    } catch (const std::exception& error) {
-        return std::string("another exception: ") + error.what();
-    }
-    return "no exception";
 }
 
 /// Some levels with samples, and memory for them.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "m_step/losses.hpp"
 #include "support/close.hpp"
+#include "support/thrown.hpp"
 
 #include <protonce/core/normalize.hpp>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "m_step/proto_nce_problem.hpp"
+#include "support/thrown.hpp"
 
 #include <doctest/doctest.h>
 

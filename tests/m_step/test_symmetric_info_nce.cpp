@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "m_step/losses.hpp"
+#include "support/thrown.hpp"
 
 #include <protonce/m_step/symmetric_info_nce.hpp>
 

@@ -3,6 +3,7 @@
 
 #include "support/counting_resource.hpp"
 #include "support/random.hpp"
+#include "support/thrown.hpp"
 
 #include <doctest/doctest.h>
 
@@ -75,12 +76,7 @@ void check_all_one(const cluster_scores_report& report) {
 }
 
 std::string message_of(const labels& truth, const labels& predicted) {
-    try {
-        scores(truth, predicted);
-    } catch (const std::invalid_argument& error) {
-        return error.what();
-    }
-    return "nothing was thrown";
+    return test::message_of<std::invalid_argument>([&] { scores(truth, predicted); });
 }
 
 } // namespace

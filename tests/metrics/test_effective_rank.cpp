@@ -4,6 +4,7 @@
 #include "support/backends.hpp"
 #include "support/counting_resource.hpp"
 #include "support/random.hpp"
+#include "support/thrown.hpp"
 
 #include <Eigen/SVD>
 
@@ -43,13 +44,8 @@ double plain_effective_rank(const test::matrix<T>& x, bool centred) {
 
 template <class T>
 std::string message_of(protonce::matrix_view<T> features) {
-    try {
-        protonce::reference_backend<T> be;
-        effective_rank(be, features);
-    } catch (const std::invalid_argument& error) {
-        return error.what();
-    }
-    return "nothing was thrown";
+    protonce::reference_backend<T> be;
+    return test::message_of<std::invalid_argument>([&] { effective_rank(be, features); });
 }
 
 } // namespace

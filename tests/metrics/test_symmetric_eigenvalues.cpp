@@ -32,7 +32,7 @@ test::matrix<double> square(index_t n, std::vector<double> values) {
 }
 
 /// n steps of n products each.
-double rounding(index_t n, double largest) {
+double rounding_of(index_t n, double largest) {
     return 8.0 * static_cast<double>(n) * std::numeric_limits<double>::epsilon() * largest;
 }
 
@@ -41,8 +41,8 @@ double rounding(index_t n, double largest) {
 TEST_CASE("symmetric_eigenvalues: of one and of two values, by hand") {
     CHECK(eigenvalues(square(1, {-3}))[0] == doctest::Approx(-3.0).epsilon(1e-15));
     const auto two = eigenvalues(square(2, {2, 1, 1, 2}));
-    CHECK(std::abs(two[0] - 1.0) <= rounding(2, 3));
-    CHECK(std::abs(two[1] - 3.0) <= rounding(2, 3));
+    CHECK(std::abs(two[0] - 1.0) <= rounding_of(2, 3));
+    CHECK(std::abs(two[1] - 3.0) <= rounding_of(2, 3));
 }
 
 TEST_CASE("symmetric_eigenvalues: a diagonal comes back in ascending order, equal ones included") {
@@ -50,7 +50,7 @@ TEST_CASE("symmetric_eigenvalues: a diagonal comes back in ascending order, equa
 
     const std::vector<double> expected{-1, 2, 5, 5};
     for (std::size_t k = 0; k < 4; ++k) {
-        CHECK(std::abs(values[k] - expected[k]) <= rounding(4, 5));
+        CHECK(std::abs(values[k] - expected[k]) <= rounding_of(4, 5));
     }
 }
 
@@ -67,7 +67,7 @@ TEST_CASE("symmetric_eigenvalues: of the second difference they are 2 - 2 cos(k 
     const auto values = eigenvalues(a);
     for (index_t k = 0; k < n; ++k) {
         const double angle = static_cast<double>(k + 1) * std::numbers::pi / static_cast<double>(n + 1);
-        CHECK(std::abs(values[static_cast<std::size_t>(k)] - (2.0 - 2.0 * std::cos(angle))) <= rounding(n, 4));
+        CHECK(std::abs(values[static_cast<std::size_t>(k)] - (2.0 - 2.0 * std::cos(angle))) <= rounding_of(n, 4));
     }
 }
 
@@ -87,7 +87,7 @@ TEST_CASE("symmetric_eigenvalues: equal those of another program on random matri
         const auto values = eigenvalues(a);
         for (index_t k = 0; k < n; ++k) {
             CHECK(std::abs(values[static_cast<std::size_t>(k)] - expected(k)) <=
-                  rounding(n, expected.cwiseAbs().maxCoeff()));
+                  rounding_of(n, expected.cwiseAbs().maxCoeff()));
         }
     }
 }

@@ -4,6 +4,7 @@
 #include "support/backends.hpp"
 #include "support/counting_resource.hpp"
 #include "support/random.hpp"
+#include "support/thrown.hpp"
 
 #include <doctest/doctest.h>
 
@@ -61,16 +62,6 @@ double uniformity_error(const test::matrix<T>& x, double scale) {
            unit * (2 * scale * largest * (static_cast<double>(x.cols()) + 8.0) + 4 * std::log(rows + 1.0));
 }
 
-template <class F>
-std::string message_of(const F& call) {
-    try {
-        call();
-    } catch (const std::invalid_argument& error) {
-        return error.what();
-    }
-    return "nothing was thrown";
-}
-
 } // namespace
 
 TEST_CASE_TEMPLATE("alignment: 0 for pairs that coincide", B, TEST_BACKENDS) {
@@ -121,14 +112,14 @@ TEST_CASE("alignment: what cannot be used throws and is named") {
     const auto other = view_rows(values.data(), 1, 2);
     const protonce::matrix_view<float> none{};
 
-    CHECK(message_of([&] { alignment(be, none, none); }) ==
+    CHECK(test::message_of<std::invalid_argument>([&] { alignment(be, none, none); }) ==
           "alignment: first: must be given and hold at least one row and one column; got (0, 0)");
-    CHECK(message_of([&] { alignment(be, x, other); }) ==
+    CHECK(test::message_of<std::invalid_argument>([&] { alignment(be, x, other); }) ==
           "alignment: second: must have the shape of first, (2, 2); got (1, 2)");
-    CHECK(message_of([&] { alignment(be, x, x, {.exponent = -1}); }) ==
+    CHECK(test::message_of<std::invalid_argument>([&] { alignment(be, x, x, {.exponent = -1}); }) ==
           "alignment: exponent: must be positive and finite; got -1");
     values[3] = std::numeric_limits<float>::quiet_NaN();
-    CHECK(message_of([&] { alignment(be, x, x); }) ==
+    CHECK(test::message_of<std::invalid_argument>([&] { alignment(be, x, x); }) ==
           "alignment: first: must be finite everywhere; got NaN or infinity in row 1");
 }
 
@@ -244,13 +235,13 @@ TEST_CASE("uniformity: what cannot be used throws and is named") {
     std::vector<float> values{1, 0, 0, 1};
     const auto x = view_rows(values.data(), 2, 2);
 
-    CHECK(message_of([&] { uniformity(be, x.slice(0, 1)); }) ==
+    CHECK(test::message_of<std::invalid_argument>([&] { uniformity(be, x.slice(0, 1)); }) ==
           "uniformity: features: must have at least two rows, and as many as label_t can number; got (1, 2)");
-    CHECK(message_of([&] { uniformity(be, x, {.scale = 0}); }) ==
+    CHECK(test::message_of<std::invalid_argument>([&] { uniformity(be, x, {.scale = 0}); }) ==
           "uniformity: scale: must be positive and finite, and so must be half its inverse; got 0");
-    CHECK(message_of([&] { uniformity(be, x, {.scale = 1e60}); }) ==
+    CHECK(test::message_of<std::invalid_argument>([&] { uniformity(be, x, {.scale = 1e60}); }) ==
           "uniformity: scale: must be positive and finite, and so must be half its inverse; got 1e+60");
     values[1] = std::numeric_limits<float>::infinity();
-    CHECK(message_of([&] { uniformity(be, x); }) ==
+    CHECK(test::message_of<std::invalid_argument>([&] { uniformity(be, x); }) ==
           "uniformity: features: must be finite everywhere; got NaN or infinity in row 0");
 }

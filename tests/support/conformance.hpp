@@ -178,15 +178,4 @@ matrix<T> small_integers(random_source& random, index_t rows, index_t cols, inde
     return out;
 }
 
-template <class T>
-double largest_magnitude(const matrix<T>& values) {
-    double out = 0;
-    for (index_t i = 0; i < values.rows(); ++i) {
-        for (index_t j = 0; j < values.cols(); ++j) {
-            out = std::max(out, std::abs(static_cast<double>(values(i, j))));
-        }
-    }
-    return out;
-}
-
 } // namespace test

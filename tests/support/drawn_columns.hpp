@@ -96,13 +96,4 @@ std::vector<drawn_columns<typename B::value_type>> draw_columns(B& be, const std
     return draw_by(be, wanted, [&](const auto& requests) { be.draw_columns(requests); });
 }
 
-/// Labels in [-1, num_columns).
-inline std::vector<label_t> labels_with_noise(random_source& random, index_t rows, index_t num_columns) {
-    std::vector<label_t> out;
-    for (index_t i = 0; i < rows; ++i) {
-        out.push_back(static_cast<label_t>(random.integer(num_columns + 1) - 1));
-    }
-    return out;
-}
-
 } // namespace test

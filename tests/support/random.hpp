@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -57,6 +58,17 @@ private:
     std::vector<T> values_;
 };
 
+template <class T>
+double largest_magnitude(const matrix<T>& values) {
+    double out = 0;
+    for (index_t i = 0; i < values.rows(); ++i) {
+        for (index_t j = 0; j < values.cols(); ++j) {
+            out = std::max(out, std::abs(static_cast<double>(values(i, j))));
+        }
+    }
+    return out;
+}
+
 /// Rows around centres, and which centre each belongs to.
 template <class T>
 struct clustered_rows {
@@ -103,6 +115,14 @@ public:
         std::vector<label_t> out(static_cast<std::size_t>(size));
         for (auto& value : out) {
             value = static_cast<label_t>(integer(below));
+        }
+        return out;
+    }
+    /// In [-1, below): some rows in no group.
+    std::vector<label_t> labels_with_noise(index_t size, index_t below) {
+        std::vector<label_t> out(static_cast<std::size_t>(size));
+        for (auto& value : out) {
+            value = static_cast<label_t>(integer(below + 1) - 1);
         }
         return out;
     }
