@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-usage: bench/gpu/check.sh [--out DIR] [--headers DIR] [--arch NUMBER] [--quick]
+usage: bench/gpu/check.sh [--out DIR] [--headers DIR] [--arch NUMBER] [--quick] [--build | --no-build]
 
 For a machine with an NVIDIA GPU and the CUDA toolkit; needs no network. Builds every CUDA test, example and benchmark with nvcc,
 runs the tests (a test that finds no GPU fails), times the library, and PyTorch beside it where python3 has it, and looks at a
@@ -13,6 +13,8 @@ few tests with compute-sanitizer.
   --headers DIR  where doctest/doctest.h lies, if the compiler does not find it
   --arch NUMBER  compute capability to compile for, such as 90 (default: that of the first GPU)
   --quick        small sizes
+  --build        build, and no more: a machine with the toolkit and no GPU will do
+  --no-build     run what --build left in DIR
 The last line is `N passed, M failed`, over the steps; the exit status is 0 when none failed.
 TEXT
 }
@@ -21,10 +23,14 @@ out=out/gpu
 headers=
 arch=
 quick=()
+builds=yes
+runs=yes
 while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h) usage; exit 0 ;;
         --quick) quick=(--quick); shift ;;
+        --build) runs=no; shift ;;
+        --no-build) builds=no; shift ;;
         --out | --headers | --arch)
             [ $# -ge 2 ] || { echo "bench/gpu/check.sh: $1 needs a value" >&2; exit 2; }
             case "$1" in
@@ -76,54 +82,53 @@ step() {
     fi
 }
 
-# build <program> <definition> <source>...: every unit at once, then the program.
-build() {
-    local program=$1 definition=$2 source object objects=() pids=() status=0
-    shift 2
-    for source in "$@"; do
-        object="$out/objects/$program-$(basename "$source" .cpp).o"
-        objects+=("$object")
-        nvcc "${flags[@]}" "$definition" "-DPROTONCE_TEST_NAME=\"$program\"" -c "$source" -o "$object" &
-        pids+=($!)
-    done
-    for pid in "${pids[@]}"; do
-        wait "$pid" || status=1
-    done
-    [ "$status" -eq 0 ] && nvcc "-arch=sm_$arch" "${objects[@]}" -o "$out/bin/$program"
-}
-
-# start_build <program> ...: the same beside the others; finish_builds counts them as steps.
+# compile <program> <definition> <source>...: as many units at a time as there are processors; link_program says what became of them.
 programs=()
-builds=()
-start_build() {
-    build "$@" >"$out/build_$1.log" 2>&1 &
-    programs+=("$1")
-    builds+=($!)
-}
-finish_builds() {
-    local i
-    for i in "${!builds[@]}"; do
-        step "build of ${programs[i]}" wait_for "${builds[i]}" "$out/build_${programs[i]}.log"
+compile() {
+    local program=$1 definition=$2 source object
+    shift 2
+    programs+=("$program")
+    mkdir -p "$out/objects/$program"
+    for source in "$@"; do
+        while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do
+            wait -n || true
+        done
+        object=$out/objects/$program/$(basename "$source" .cpp)
+        nvcc "${flags[@]}" "$definition" "-DPROTONCE_TEST_NAME=\"$program\"" -c "$source" -o "$object.o" >"$object.log" 2>&1 &
     done
 }
-wait_for() {
-    local status=0
-    wait "$1" || status=$?
-    cat "$2"
-    return "$status"
+link_program() {
+    local units=("$out/objects/$1"/*.log)
+    cat "${units[@]}"
+    nvcc "-arch=sm_$arch" "${units[@]/%.log/.o}" -o "$out/bin/$1"
 }
 
-mkdir -p "$out/objects" "$out/bin"
-tests=$root/tests
-shared=("$tests"/backend/test_conformance_*.cpp "$tests"/device/test_device_*.cpp "$tests/device/cuda/main.cpp")
-start_build cuda -DPROTONCE_TEST_CUDA "${shared[@]}" "$tests"/device/test_cuda_*.cpp "$tests"/device/test_nearest_*.cpp \
-    "$tests"/device/test_scan_rows.cpp "$tests"/device/test_recorded_step.cpp "$tests"/device/test_warp_group.cpp
-start_build thrust -DPROTONCE_TEST_THRUST "${shared[@]}"
-start_build gpu -DPROTONCE_BENCH "$root/bench/gpu/gpu.cpp"
-for example in device_training cuda/stream_and_pool cuda/recorded_step; do
-    start_build "$(basename "$example")" -DPROTONCE_EXAMPLE "$root/examples/$example.cpp"
-done
-finish_builds
+finish() {
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
+}
+
+if [ "$builds" = yes ]; then
+    rm -rf "$out/objects" "$out/bin"
+    mkdir -p "$out/bin"
+    tests=$root/tests
+    compile gpu -DPROTONCE_BENCH "$root/bench/gpu/gpu.cpp" # the longest first
+    conformance=("$tests"/backend/test_conformance_*.cpp)
+    compile cuda -DPROTONCE_TEST_CUDA "$tests"/device/test_*.cpp "${conformance[@]}" "$tests/device/cuda/main.cpp"
+    compile thrust -DPROTONCE_TEST_THRUST "$tests"/device/test_device_*.cpp "${conformance[@]}" "$tests/device/cuda/main.cpp"
+    for example in device_training cuda/stream_and_pool cuda/recorded_step; do
+        compile "$(basename "$example")" -DPROTONCE_EXAMPLE "$root/examples/$example.cpp"
+    done
+    wait
+    echo "compiled ($SECONDS s)"
+    for program in "${programs[@]}"; do
+        step "build of $program" link_program "$program"
+    done
+fi
+if [ "$runs" = no ]; then
+    finish
+    exit
+fi
 step 'instructions' "$out/bin/cuda" '--source-file=*instructions.cpp,*warp_group.cpp'
 step 'CUDA tests' "$out/bin/cuda"
 step 'Thrust tests' "$out/bin/thrust"
@@ -138,7 +143,7 @@ else
 fi
 step 'table' python3 "$root/bench/gpu/table.py" "$out"
 if command -v compute-sanitizer >/dev/null; then
-    few='*instructions.cpp,*warp_group.cpp,*nearest_passes.cpp,*scan_rows.cpp'
+    few='*instructions.cpp,*warp_group.cpp,*nearest_passes.cpp,*scan_rows.cpp,*draw_columns.cpp,*kept_rows.cpp'
     for tool in memcheck racecheck; do
         step "$tool" timeout 90 compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/bin/cuda" "--source-file=$few"
         step "$tool of the losses" timeout 90 compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/bin/cuda" \
@@ -148,5 +153,4 @@ else
     echo 'left out: memcheck and racecheck, no compute-sanitizer'
 fi
 cat "$out/gpu.md" 2>/dev/null || true
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish
