@@ -369,9 +369,11 @@ int main(int argc, char** argv) {
         detail::cuda::run run(stream);
         backend_type be({.check_finite = false, .stream = stream});
         measure_ceilings(be, run, device.multiProcessorCount);
-        for (const index_t clusters :
-             quick ? std::vector<index_t>{1000} : std::vector<index_t>{1000, 25000, 50000, 100000}) {
-            measure_kmeans(be, run, quick ? 20000 : 1281167, 128, clusters);
+        using sizes = std::vector<std::pair<index_t, index_t>>; // N and K; the last two have few blocks of rows
+        const sizes all{{1281167, 1000},   {1281167, 25000}, {1281167, 50000},
+                        {1281167, 100000}, {10000, 1000},    {256, 100000}};
+        for (const auto& [rows, clusters] : quick ? sizes{{20000, 1000}} : all) {
+            measure_kmeans(be, run, rows, 128, clusters);
             be.scratch().release();
         }
         const auto precisions = {std::pair{loss_precision::fast, "fast"},

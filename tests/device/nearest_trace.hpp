@@ -47,6 +47,16 @@ inline std::vector<ranked> ranks(const std::vector<cuda::best_three>& rows) {
     return out;
 }
 
+/// \param parts  on the host
+inline std::vector<cuda::best_three> merged_slices(cuda::sliced_best best, std::vector<cuda::best_three> parts) {
+    best.part = parts.data();
+    std::vector<cuda::best_three> out;
+    for (index_t row = 0; row < best.num_rows; ++row) {
+        out.push_back(best.merged(row));
+    }
+    return out;
+}
+
 template <class Kernel = cuda::nearest_half>
 trace trace_passes(const test::matrix<float>& x, const test::matrix<float>& centroids) {
     device_backend be;
@@ -54,7 +64,7 @@ trace trace_passes(const test::matrix<float>& x, const test::matrix<float>& cent
     placed<device_backend, float> features(be, x), c(be, centroids);
     cuda::row_index<run_type> index(run, be.scratch(), features.rows(), false);
     protonce::detail::elementwise::scope_of<run_type> scope(be.scratch());
-    const cuda::nearest_passes passes(scope, index, c.rows());
+    const cuda::nearest_passes passes(scope, index, c.rows(), std::is_same_v<Kernel, cuda::nearest_wgmma>);
     const auto read = [&](const auto* from, index_t n) {
         std::vector<std::remove_cvref_t<decltype(*from)>> out(static_cast<std::size_t>(n));
         run.read(from, out.data(), n);
@@ -65,8 +75,8 @@ trace trace_passes(const test::matrix<float>& x, const test::matrix<float>& cent
     const auto scale = static_cast<double>(read(index.scale(), 1)[0]);
     out.unit = 1 / (scale * scale);
     passes.pack(run, index);
-    passes.score_by<Kernel>(run);
-    out.in_half = ranks(read(passes.best, x.rows()));
+    passes.score(run);
+    out.in_half = ranks(merged_slices(passes.best, read(passes.best.part, passes.best.num_slices * x.rows())));
     passes.decide(run, true);
     out.list = read(passes.list.row, read(passes.list.count, 1)[0]);
     out.known = read(passes.known, x.rows());

@@ -182,7 +182,7 @@ struct cuda_options {
 /// Everything is queued on the caller's stream; only what says that it waits does. Results are bitwise the same from run to run.
 /// One object serves one thread at a time.
 /// Scratch: for K-means with float two copies of the rows and of the centroids in multiples of 32 columns, 6 bytes a value,
-/// 72 bytes a row, 160 kB at least, and up to 64 kB more; for sums by cluster two labels and two numbers a row.
+/// 72 bytes a row (up to 700 kB more below 17000 rows), 160 kB at least, and up to 64 kB more; for sums by cluster two labels and two numbers a row.
 /// For the losses with float, C rounded up to a multiple of 16 (to 64, 128 or 256 on architecture 90a), for each of up to four problems
 /// at once: a copy of the B queries, of their positives where ranks or the gradient of a common temperature are wanted, and of the J columns
 /// (16 bytes a column where they are kept packed); B C floats and 40 bytes a row for each slice of the columns. Problems of one kind (columns

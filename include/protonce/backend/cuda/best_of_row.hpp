@@ -36,6 +36,43 @@ struct best_three {
     }
 };
 
+/// The best of each row in each slice of the centroids. With few rows several blocks share the centroids of a row, so
+/// that all processors work: how many depends on sizes alone.
+struct sliced_best {
+    best_three* part; // (num_slices, num_rows)
+    index_t num_rows;
+    index_t num_slices;
+
+    /// What a block works on: its rows, and tiles [first, last) of the centroids.
+    struct share {
+        index_t row_block;
+        index_t slice;
+        index_t first;
+        index_t last;
+    };
+
+    /// So that about `enough` blocks have tiles to look at.
+    static index_t slices(index_t row_blocks, index_t tiles, index_t enough) {
+        const index_t wanted = enough / row_blocks;
+        return wanted < 1 ? 1 : wanted < tiles ? wanted : tiles;
+    }
+    PROTONCE_HOST_DEVICE share share_of(index_t block, index_t row_blocks, index_t tiles) const {
+        if (num_slices == 1) {
+            return {block, 0, 0, tiles}; // without divisions, which many blocks would feel
+        }
+        const index_t slice = block / row_blocks;
+        return {block % row_blocks, slice, tiles * slice / num_slices, tiles * (slice + 1) / num_slices};
+    }
+    PROTONCE_HOST_DEVICE best_three& of(index_t slice, index_t row) const { return part[slice * num_rows + row]; }
+    PROTONCE_HOST_DEVICE best_three merged(index_t row) const {
+        best_three out = of(0, row);
+        for (index_t slice = 1; slice < num_slices; ++slice) {
+            out.merge(of(slice, row));
+        }
+        return out;
+    }
+};
+
 /// What is known of the label of a row: it is one of two, the same if it is certain, or any if the other is -1.
 struct choice {
     label_t label;

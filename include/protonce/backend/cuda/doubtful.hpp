@@ -56,8 +56,8 @@ struct decide_rows {
     packed_rows rows;
     const largest_norms* longest; // (1,) of the centroids
     bool is_exact;
-    const best_three* best; // (N,)
-    choice* known;          // (N,)
+    sliced_best best;
+    choice* known; // (N,)
     row_list list;
 
     index_t blocks() const { return ceil_div(rows.rows, threads); }
@@ -68,7 +68,7 @@ struct decide_rows {
             return;
         }
         const float margin = half_margin(rows.norm[row], rows.rest[row], *longest, rows.stride);
-        choice mine = choose(best[row], margin);
+        choice mine = choose(best.merged(row), margin);
         if (!is_exact && check::is_finite(margin)) {
             mine.other = mine.label;
         }

@@ -65,7 +65,8 @@ struct nearest_passes {
     packed_rows moved;      // the centroids
     float* half_square;     // of the centroids, as pack_rows writes it
     largest_norms* longest; // (1,)
-    best_three* best;       // (N,)
+    bool by_groups;         // nearest_wgmma, or else nearest_half
+    sliced_best best;       // of its scores
     choice* known;          // (N,)
     row_list list;          // for scores in TF32
     row_list undecided;     // by them
@@ -73,14 +74,16 @@ struct nearest_passes {
     best_three* part;           // (again_blocks, 64)
     found_centroid* part_found; // as scan_rows wants it
 
+    /// \param by_groups_  the groups of warps of 90a shall compute the first scores
     template <class Scope, class Run>
-    nearest_passes(Scope& scope, const row_index<Run>& index, elementwise::table<const float> centroids_)
+    nearest_passes(Scope& scope, const row_index<Run>& index, elementwise::table<const float> centroids_,
+                   bool by_groups_)
         : x(index.plain().features()), centroids(centroids_), rows(index.packed()),
           moved(scope, centroids.rows, centroids.cols),
           half_square(scope.template vector<float>(moved.padded_rows).data()),
-          longest(scope.template vector<largest_norms>(1).data()),
-          best(scope.template vector<best_three>(x.rows).data()), known(scope.template vector<choice>(x.rows).data()),
-          list(list_of_rows(scope)), undecided(list_of_rows(scope)), again_blocks(nearest_tf32::blocks(x.rows)),
+          longest(scope.template vector<largest_norms>(1).data()), by_groups(by_groups_), best(best_of_rows(scope)),
+          known(scope.template vector<choice>(x.rows).data()), list(list_of_rows(scope)),
+          undecided(list_of_rows(scope)), again_blocks(nearest_tf32::blocks(x.rows)),
           part(scope.template matrix<best_three>(again_blocks, nearest_tf32::block_rows).data()),
           part_found(scope.template vector<found_centroid>(scan_rows::parts(x.rows, centroids.rows)).data()) {}
 
@@ -96,16 +99,7 @@ struct nearest_passes {
     }
     template <class Run>
     void score(Run& run) const {
-        if (run.template has_body<nearest_wgmma>()) {
-            score_by<nearest_wgmma>(run);
-        } else {
-            score_by<nearest_half>(run);
-        }
-    }
-    template <class Kernel, class Run>
-    void score_by(Run& run) const {
-        const Kernel kernel{.rows = rows, .centroids = moved, .half_square = half_square, .best = best};
-        run.launch(kernel.blocks(), Kernel::shared_bytes, kernel);
+        by_groups ? score_by<nearest_wgmma>(run) : score_by<nearest_half>(run);
     }
     template <class Run>
     void decide(Run& run, bool is_exact) const {
@@ -150,6 +144,17 @@ struct nearest_passes {
     }
 
 private:
+    template <class Kernel, class Run>
+    void score_by(Run& run) const {
+        const Kernel kernel{.rows = rows, .centroids = moved, .half_square = half_square, .best = best};
+        run.launch(kernel.blocks(), Kernel::shared_bytes, kernel);
+    }
+    template <class Scope>
+    sliced_best best_of_rows(Scope& scope) const {
+        const index_t tiles = moved.padded_rows / half_tiles::rows;
+        const index_t slices = by_groups ? nearest_wgmma::slices(x.rows, tiles) : nearest_half::slices(x.rows, tiles);
+        return {scope.template matrix<best_three>(slices, x.rows).data(), x.rows, slices};
+    }
     template <class Scope>
     row_list list_of_rows(Scope& scope) const {
         return {scope.template vector<index_t>(x.rows).data(), scope.template vector<index_t>(1).data()};
@@ -162,7 +167,7 @@ void nearest_row(Run& run, elementwise::scratch_of<Run>& scratch, const row_inde
                  elementwise::table<const float> centroids, bool is_exact, label_t* assignment,
                  double* squared_distances) {
     elementwise::scope_of<Run> scope(scratch);
-    const nearest_passes passes(scope, index, centroids);
+    const nearest_passes passes(scope, index, centroids, run.template has_body<nearest_wgmma>());
     passes.pack(run, index);
     passes.score(run);
     passes.decide(run, is_exact);

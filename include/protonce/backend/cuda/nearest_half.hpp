@@ -9,8 +9,8 @@
 
 namespace protonce::inline v0::detail::cuda {
 
-/// The best scores x.c - ||c||^2 / 2 of 128 rows a block, over all centroids, on the tensor cores in half precision; doubtful.hpp
-/// says how far they are to be trusted.
+/// The best scores x.c - ||c||^2 / 2 of 128 rows a block, over a slice of the centroids, on the tensor cores in half
+/// precision; doubtful.hpp says how far they are to be trusted.
 ///
 /// Eight warps, 32 rows by 64 centroids each. Sums begin with -||c||^2 / 2. Chunks of 32 columns pass through
 /// four stages of shared memory.
@@ -21,33 +21,39 @@ struct nearest_half {
     static constexpr int block_rows = half_tiles::rows;
     static constexpr int block_centroids = half_tiles::rows;
     static constexpr int stages = 4;
+    static constexpr index_t enough_blocks = 216;                     // processors of an A100, two blocks each
     static constexpr int matrix_bytes = half_tiles::chunk_values * 2; // of a stage, of rows or centroids
     static constexpr std::size_t shared_bytes = std::size_t{stages} * 2 * matrix_bytes;
 
     packed_rows rows;
     packed_rows centroids;
     const float* half_square; // (padded_rows of the centroids,)
-    best_three* best;         // (N,)
+    sliced_best best;
 
-    index_t blocks() const { return rows.padded_rows / block_rows; }
+    static index_t slices(index_t num_rows, index_t tiles) {
+        return sliced_best::slices(ceil_div(num_rows, block_rows), tiles, enough_blocks);
+    }
+    index_t blocks() const { return row_blocks() * best.num_slices; }
 
     PROTONCE_DEVICE void operator()() const {
         const index_t chunks = rows.chunks();
-        const index_t steps = centroids.padded_rows / block_centroids * chunks;
+        const auto share = best.share_of(block_index(), row_blocks(), centroids.padded_rows / block_centroids);
+        const index_t last_step = share.last * chunks;
         const place at = here();
 
         best_three mine[4]; // of rows g, g + 8, g + 16, g + 24 of the warp
         float sum[2][8][4];
-        for (index_t step = 0; step < stages - 1; ++step) {
-            fetch(step, steps);
+        const index_t first_step = share.first * chunks;
+        for (index_t step = first_step; step < first_step + stages - 1; ++step) {
+            fetch(share.row_block, step, last_step);
             commit_copies();
         }
         index_t chunk = 0;
-        index_t first = 0; // centroid
-        for (index_t step = 0; step < steps; ++step) {
+        index_t first = share.first * block_centroids;
+        for (index_t step = first_step; step < last_step; ++step) {
             wait_copies<stages - 2>(); // this step's copies have come
             sync_block();              // those of all threads, and all have left the stage that is filled next
-            fetch(step + stages - 1, steps);
+            fetch(share.row_block, step + stages - 1, last_step);
             commit_copies();
             if (chunk == 0) {
                 begin(first, at, sum);
@@ -61,10 +67,12 @@ struct nearest_half {
         }
         wait_copies<0>();
         sync_block();
-        merge(at, mine);
+        merge(share, at, mine);
     }
 
 private:
+    PROTONCE_HOST_DEVICE index_t row_blocks() const { return rows.padded_rows / block_rows; }
+
     /// First row and centroid of the thread's warp in the block; its group and place in the fragments.
     struct place {
         int row;
@@ -83,11 +91,11 @@ private:
 
     /// Begins to copy what a step needs, unless it is past the last one. Chunks of centroids lie in the order of the
     /// steps.
-    PROTONCE_DEVICE void fetch(index_t step, index_t steps) const {
-        if (step >= steps) {
+    PROTONCE_DEVICE void fetch(index_t row_block, index_t step, index_t last_step) const {
+        if (step >= last_step) {
             return;
         }
-        const index_t row_chunk = block_index() * rows.chunks() + step % rows.chunks();
+        const index_t row_chunk = row_block * rows.chunks() + step % rows.chunks();
         const std::uint16_t* from_rows = rows.rounded + row_chunk * half_tiles::chunk_values;
         const std::uint16_t* from_centroids = centroids.rounded + step * half_tiles::chunk_values;
         unsigned char* to = stage_memory(step);
@@ -144,7 +152,7 @@ private:
     }
 
     /// The four lanes of a row, then the two warps of a row, put their best together.
-    PROTONCE_DEVICE void merge(const place& at, best_three (&mine)[4]) const {
+    PROTONCE_DEVICE void merge(const sliced_best::share& share, const place& at, best_three (&mine)[4]) const {
         auto* shared = reinterpret_cast<best_three*>(shared_memory());
         PROTONCE_UNROLL for (int r = 0; r < 4; ++r) {
             merge_four_lanes(mine[r]);
@@ -153,11 +161,11 @@ private:
             }
         }
         sync_block();
-        const index_t row = index_t{block_index()} * block_rows + thread_index();
+        const index_t row = share.row_block * block_rows + thread_index();
         if (thread_index() < block_rows && row < rows.rows) {
             best_three out = shared[thread_index() * 2];
             out.merge(shared[thread_index() * 2 + 1]);
-            best[row] = out;
+            best.of(share.slice, row) = out;
         }
     }
 };

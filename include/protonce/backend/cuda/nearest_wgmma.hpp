@@ -12,9 +12,10 @@ namespace protonce::inline v0::detail::cuda {
 
 /// What nearest_half computes, by groups of four warps (`wgmma`), for architecture 90a; empty for others.
 ///
-/// A block has 256 rows: four groups take 64 each, against 128 centroids at a time. A fifth group fetches chunks of 32
-/// columns, eight ahead. Up to 256 columns the rows are fetched once and stay. The groups wait for chunks, not for each
-/// other, so that some look at their scores while others multiply: with two groups of 128 rows products waited.
+/// A block has 256 rows and a slice of the centroids: four groups take 64 rows each, against 128 centroids at a time. A
+/// fifth group fetches chunks of 32 columns, eight ahead. Up to 256 columns the rows are fetched once and stay. The
+/// groups wait for chunks, not for each other, so that some look at their scores while others multiply: with two groups
+/// of 128 rows products waited.
 ///
 /// reads N C K / 256 values of centroids, from the cache for the most part; compute-bound
 struct nearest_wgmma {
@@ -27,6 +28,7 @@ struct nearest_wgmma {
     static constexpr int block_tiles = block_rows / static_cast<int>(half_tiles::rows);
     static constexpr int block_centroids = half_tiles::rows;
     static constexpr int stages = 8;
+    static constexpr index_t enough_blocks = 132; // processors of an H100, a block each
     static constexpr int core_bytes = 128;
     static constexpr int matrix_bytes = half_tiles::chunk_values * 2;           // of 128 rows, in a stage
     static constexpr int centroid_memory = stages * block_tiles * matrix_bytes; // begins behind the rows
@@ -36,9 +38,12 @@ struct nearest_wgmma {
     packed_rows rows;
     packed_rows centroids;
     const float* half_square; // (padded_rows of the centroids,)
-    best_three* best;         // (N,)
+    sliced_best best;
 
-    index_t blocks() const { return ceil_div(rows.rows, block_rows); }
+    static index_t slices(index_t num_rows, index_t tiles) {
+        return sliced_best::slices(ceil_div(num_rows, block_rows), tiles, enough_blocks);
+    }
+    index_t blocks() const { return row_blocks() * best.num_slices; }
 
     PROTONCE_DEVICE void operator()() const {
         if constexpr (has_warp_groups) {
@@ -71,20 +76,25 @@ private:
 
     /// Do all chunks of the rows find a place?
     PROTONCE_DEVICE bool rows_stay() const { return rows.chunks() <= stages; }
-    PROTONCE_DEVICE index_t steps() const { return centroids.padded_rows / block_centroids * rows.chunks(); }
+    PROTONCE_HOST_DEVICE index_t row_blocks() const { return ceil_div(rows.rows, block_rows); }
+    PROTONCE_DEVICE sliced_best::share share() const {
+        return best.share_of(block_index(), row_blocks(), centroids.padded_rows / block_centroids);
+    }
 
     /// Fills stages as they become empty. Chunks of centroids lie in the order of the steps.
     PROTONCE_DEVICE void produce() const {
+        const auto mine = share();
         const index_t last_tile = rows.padded_rows / half_tiles::rows - 1;
+        const index_t first_step = mine.first * rows.chunks();
         index_t chunk = 0;
         ring_place<stages> at;
-        for (index_t step = 0; step < steps(); ++step) {
+        for (index_t step = first_step; step < mine.last * rows.chunks(); ++step) {
             wait_barrier(empty(at.stage), at.parity ^ 1); // lets the first round pass
-            const bool with_rows = !rows_stay() || step < rows.chunks();
+            const bool with_rows = !rows_stay() || step < first_step + rows.chunks();
             arrive_expecting(full(at.stage), (with_rows ? 1 + block_tiles : 1) * matrix_bytes);
             if (with_rows) {
                 for (int n = 0; n < block_tiles; ++n) {
-                    const index_t tile = index_t{block_index()} * block_tiles + n;
+                    const index_t tile = mine.row_block * block_tiles + n;
                     fetch(rows, (tile < last_tile ? tile : last_tile) * rows.chunks() + chunk,
                           (at.stage * block_tiles + n) * matrix_bytes, at.stage);
                 }
@@ -103,7 +113,9 @@ private:
         best_three mine[2]; // of rows g, g + 8, where g is the first one of the thread
         float sum[64];
         ring_place<stages> at;
-        for (index_t first = 0; first < centroids.padded_rows; first += block_centroids) {
+        const auto slice = share();
+        for (index_t first = slice.first * block_centroids; first < slice.last * block_centroids;
+             first += block_centroids) {
             begin(first, sum);
             int before = 0; // stage of the chunk before
             for (index_t chunk = 0; chunk < rows.chunks(); ++chunk) {
@@ -169,12 +181,13 @@ private:
 
     /// The four lanes of a row put their best together.
     PROTONCE_DEVICE void merge(int group, best_three (&mine)[2]) const {
+        const auto block = share();
         const int first = group * group_rows + thread_index() % 128 / 32 * 16 + thread_index() % 32 / 4;
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
             merge_four_lanes(mine[r]);
-            const index_t row = index_t{block_index()} * block_rows + r * 8 + first;
+            const index_t row = block.row_block * block_rows + r * 8 + first;
             if (thread_index() % 4 == 0 && row < rows.rows) {
-                best[row] = mine[r];
+                best.of(block.slice, row) = mine[r];
             }
         }
     }
