@@ -57,4 +57,5 @@
 
 #include <protonce/adapt/eigen.hpp>
 #include <protonce/adapt/mdspan.hpp>
+#include <protonce/adapt/torch.hpp>
 #include <protonce/adapt/xtensor.hpp>
