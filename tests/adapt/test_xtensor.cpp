@@ -128,8 +128,9 @@ TEST_CASE("xtensor: strides that a view cannot have throw shape_error") {
 
     CHECK(test::message_of<protonce::shape_error>([&] { view_rows(column_major); }) ==
           "view_rows: array: must have the values of a row one after the other, column stride 1; got strides (1, 2)");
-    CHECK(test::message_of<protonce::shape_error>([&] { view_rows(xt::view(tensor, xt::all(), xt::range(0, 4, 2))); }) ==
-          "view_rows: array: must have the values of a row one after the other, column stride 1; got strides (4, 2)");
+    CHECK(
+        test::message_of<protonce::shape_error>([&] { view_rows(xt::view(tensor, xt::all(), xt::range(0, 4, 2))); }) ==
+        "view_rows: array: must have the values of a row one after the other, column stride 1; got strides (4, 2)");
     CHECK(test::message_of<protonce::shape_error>([&] { view_vector(xt::view(tensor, xt::all(), 1)); }) ==
           "view_vector: array: must have its values one after the other, stride 1; got stride 4");
     CHECK(test::message_of<protonce::shape_error>([&] {
@@ -142,7 +143,10 @@ TEST_CASE("xtensor: another number of dimensions throws shape_error") {
     const xt::xarray<float> cube = xt::xarray<float>::from_shape({2, 2, 2});
     const xt::xtensor<float, 1> vector{1, 2};
 
-    CHECK(test::message_of<protonce::shape_error>([&] { view_rows(cube); }) == "view_rows: array: must have 2 dimensions; got 3");
-    CHECK(test::message_of<protonce::shape_error>([&] { view_rows(vector); }) == "view_rows: array: must have 2 dimensions; got 1");
-    CHECK(test::message_of<protonce::shape_error>([&] { view_vector(tensor); }) == "view_vector: array: must have 1 dimension; got 2");
+    CHECK(test::message_of<protonce::shape_error>([&] { view_rows(cube); }) ==
+          "view_rows: array: must have 2 dimensions; got 3");
+    CHECK(test::message_of<protonce::shape_error>([&] { view_rows(vector); }) ==
+          "view_rows: array: must have 2 dimensions; got 1");
+    CHECK(test::message_of<protonce::shape_error>([&] { view_vector(tensor); }) ==
+          "view_vector: array: must have 1 dimension; got 2");
 }

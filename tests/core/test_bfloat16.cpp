@@ -105,7 +105,8 @@ TEST_CASE("bfloat16: shapes that do not go together are refused by name") {
     CHECK(refused([&] { narrow(be, floats, view_rows(values.data(), 3, 3)); }) ==
           "narrow: to: must have the shape of from, (3, 4); got (3, 3)");
     CHECK(refused([&] { widen(be, matrix_view<const bfloat16>{}, floats); }).starts_with("widen: from: must be given"));
-    CHECK(refused([&] { narrow(be, floats, matrix_view<bfloat16>(values.data(), 3, 4, 2)); })
-              .starts_with("narrow: to: must have a row stride"));
+    CHECK(refused([&] {
+              narrow(be, floats, matrix_view<bfloat16>(values.data(), 3, 4, 2));
+          }).starts_with("narrow: to: must have a row stride"));
     CHECK(wide == std::vector<float>(12, 7.0F));
 }

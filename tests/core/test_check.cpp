@@ -131,8 +131,9 @@ TEST_CASE("check: two matrices that must agree are both named") {
 
     CHECK(message_of<shape_error>([] { check::equal_cols("info_nce", "query", rows(4, 3), "positive", rows(4, 2)); }) ==
           "info_nce: positive: must have the columns of query, 3; got (4, 2)");
-    CHECK(message_of<shape_error>([] { check::equal_shape("info_nce", "query", rows(4, 3), "grad_query", rows(3, 3)); }) ==
-          "info_nce: grad_query: must have the shape of query, (4, 3); got (3, 3)");
+    CHECK(message_of<shape_error>([] {
+              check::equal_shape("info_nce", "query", rows(4, 3), "grad_query", rows(3, 3));
+          }) == "info_nce: grad_query: must have the shape of query, (4, 3); got (3, 3)");
     CHECK(message_of<shape_error>([] {
               check::equal_shape("f", "a", rows(4, 3), "b", matrix_view<float>{nullptr, 4, 3});
           }) == "f: b: must point to its values; got a null pointer");

@@ -3,13 +3,24 @@
 #include <protonce/core/check.hpp>
 #include <protonce/core/view.hpp>
 
+#include <string_view>
+
 namespace protonce::inline v0::detail {
+
+/// \throws shape_error  another number of dimensions than the view has
+constexpr void check_dimensions(std::string_view function, index_t given, index_t needed) {
+    if (given != needed) {
+        check::fail_shape(function, "array",
+                          "must have " + check::text(needed) + (needed == 1 ? " dimension" : " dimensions"),
+                          check::text(given));
+    }
+}
 
 /// A view of rows with strides in values, as other libraries state them. The stride of a dimension of extent 1 says
 /// nothing (some libraries make it 0) and is not looked at.
 /// \throws shape_error  the values of a row do not follow each other, or rows overlap or run backwards
-template <class T>
-constexpr matrix_view<T> strided_rows(T* data, index_t rows, index_t cols, index_t row_stride, index_t col_stride) {
+template <memory_space S = host, class T>
+constexpr matrix_view<T, S> strided_rows(T* data, index_t rows, index_t cols, index_t row_stride, index_t col_stride) {
     if (rows > 0 && cols > 1 && col_stride != 1) {
         check::fail_shape("view_rows", "array", "must have the values of a row one after the other, column stride 1",
                           "strides " + check::shape_text(row_stride, col_stride));
@@ -22,8 +33,8 @@ constexpr matrix_view<T> strided_rows(T* data, index_t rows, index_t cols, index
 }
 
 /// \throws shape_error  the values do not follow each other
-template <class T>
-constexpr vector_view<T> strided_values(T* data, index_t size, index_t stride) {
+template <memory_space S = host, class T>
+constexpr vector_view<T, S> strided_values(T* data, index_t size, index_t stride) {
     if (size > 1 && stride != 1) {
         check::fail_shape("view_vector", "array", "must have its values one after the other, stride 1",
                           "stride " + check::text(stride));

@@ -43,7 +43,7 @@ inline constexpr std::string_view torch_name<std::int64_t> = "Long";
 
 /// The values of a tensor that is what the view wants.
 template <class T, memory_space S, class A>
-T* torch_values(std::string_view function, const A& tensor, int dimensions) {
+T* torch_values(std::string_view function, const A& tensor, index_t dimensions) {
     constexpr std::string_view name = torch_name<std::remove_const_t<T>>;
     static_assert(!name.empty(), "protonce views tensors of float, double, bfloat16, 32-bit and 64-bit integers");
     constexpr bool on_host = std::is_same_v<S, host>;
@@ -59,11 +59,7 @@ T* torch_values(std::string_view function, const A& tensor, int dimensions) {
                              on_host ? "must lie in memory of the host" : "must lie in memory of a CUDA device",
                              "a tensor on " + tensor.device().str());
     }
-    if (tensor.dim() != dimensions) {
-        check::fail_shape(function, "array",
-                          "must have " + check::text(dimensions) + (dimensions == 1 ? " dimension" : " dimensions"),
-                          check::text(static_cast<index_t>(tensor.dim())));
-    }
+    check_dimensions(function, tensor.dim(), dimensions);
     return static_cast<T*>(tensor.data_ptr());
 }
 
@@ -83,8 +79,7 @@ matrix_view<T, S> view_rows(A&& tensor) {
     static_assert(std::is_lvalue_reference_v<A>,
                   "view_rows: a temporary tensor may be gone before its view is used; give it a name first");
     T* data = detail::torch_values<T, S>("view_rows", tensor, 2);
-    const auto rows = detail::strided_rows(data, tensor.size(0), tensor.size(1), tensor.stride(0), tensor.stride(1));
-    return {rows.data(), rows.rows(), rows.cols(), rows.stride()};
+    return detail::strided_rows<S>(data, tensor.size(0), tensor.size(1), tensor.stride(0), tensor.stride(1));
 }
 
 /// A tensor of one dimension as a view; as view_rows() otherwise.
@@ -95,7 +90,7 @@ vector_view<T, S> view_vector(A&& tensor) {
     static_assert(std::is_lvalue_reference_v<A>,
                   "view_vector: a temporary tensor may be gone before its view is used; give it a name first");
     T* data = detail::torch_values<T, S>("view_vector", tensor, 1);
-    return {detail::strided_values(data, tensor.size(0), tensor.stride(0)).data(), tensor.size(0)};
+    return detail::strided_values<S>(data, tensor.size(0), tensor.stride(0));
 }
 
 } // namespace protonce::inline v0

@@ -2,8 +2,6 @@
 #pragma once
 #include <protonce/adapt/strided.hpp>
 
-#include <cstddef>
-#include <string_view>
 #include <type_traits>
 
 /// xtensor arrays as views, without a copy: xarray, xtensor, xtensor_fixed, what xt::adapt returns, and strided views
@@ -31,16 +29,6 @@ template <class A>
 inline constexpr bool xtensor_outlives_call =
     std::is_lvalue_reference_v<A&&> || !std::is_default_constructible_v<std::remove_cvref_t<A>>;
 
-template <class A>
-void check_dimensions(const A& array, std::string_view function, std::size_t needed) {
-    const auto given = static_cast<std::size_t>(array.dimension());
-    if (given != needed) {
-        check::fail_shape(function, "array",
-                          "must have " + check::text(needed) + (needed == 1 ? " dimension" : " dimensions"),
-                          check::text(given));
-    }
-}
-
 } // namespace detail
 
 /// A two-dimensional xtensor array as rows. Const in, view of const out. A temporary view or adaptor must refer to an
@@ -55,7 +43,7 @@ auto view_rows(A&& array) {
     static_assert(detail::xtensor_outlives_call<A>,
                   "view_rows: a temporary xtensor container is gone before its view is used; give it a name first");
     if constexpr (detail::xtensor_in_memory<A>) {
-        detail::check_dimensions(array, "view_rows", 2);
+        detail::check_dimensions("view_rows", static_cast<index_t>(array.dimension()), 2);
         return detail::strided_rows(array.data() + array.data_offset(), static_cast<index_t>(array.shape()[0]),
                                     static_cast<index_t>(array.shape()[1]), static_cast<index_t>(array.strides()[0]),
                                     static_cast<index_t>(array.strides()[1]));
@@ -71,7 +59,7 @@ auto view_vector(A&& array) {
     static_assert(detail::xtensor_outlives_call<A>,
                   "view_vector: a temporary xtensor container is gone before its view is used; give it a name first");
     if constexpr (detail::xtensor_in_memory<A>) {
-        detail::check_dimensions(array, "view_vector", 1);
+        detail::check_dimensions("view_vector", static_cast<index_t>(array.dimension()), 1);
         return detail::strided_values(array.data() + array.data_offset(), static_cast<index_t>(array.shape()[0]),
                                       static_cast<index_t>(array.strides()[0]));
     }
