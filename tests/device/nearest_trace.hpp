@@ -64,7 +64,7 @@ trace trace_passes(const test::matrix<float>& x, const test::matrix<float>& cent
     placed<device_backend, float> features(be, x), c(be, centroids);
     cuda::row_index<run_type> index(run, be.scratch(), features.rows(), false);
     protonce::detail::elementwise::scope_of<run_type> scope(be.scratch());
-    const cuda::nearest_passes passes(scope, index, c.rows(), std::is_same_v<Kernel, cuda::nearest_wgmma>);
+    const cuda::nearest_passes passes(scope, index, c.rows(), std::is_same_v<Kernel, cuda::nearest_wgmma<1>>);
     const auto read = [&](const auto* from, index_t n) {
         std::vector<std::remove_cvref_t<decltype(*from)>> out(static_cast<std::size_t>(n));
         run.read(from, out.data(), n);

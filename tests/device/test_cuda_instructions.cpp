@@ -62,6 +62,14 @@ struct shuffle_kernel {
     }
 };
 
+struct any_kernel {
+    static constexpr int threads = 64;
+    int lane; // of the second warp
+    bool* out;
+
+    PROTONCE_DEVICE void operator()() const { out[thread_index()] = any_of_warp(thread_index() == 32 + lane); }
+};
+
 struct copy_kernel {
     static constexpr int threads = 64;
     const float* in;
@@ -265,6 +273,19 @@ TEST_CASE_TEMPLATE("cuda instructions: shuffles", U, float, double, int, index_t
         CAPTURE(mask);
         for (int i = 0; i < 64; ++i) {
             CHECK(out[static_cast<std::size_t>(i)] == static_cast<U>(3 * (i ^ mask) + 1));
+        }
+    }
+}
+
+TEST_CASE("cuda instructions: any lane of the warp, and of no other") {
+    device_backend be;
+    for (const int lane : {0, 13, 31}) {
+        buffer<bool, device> memory(be.memory(), 64);
+        device_run().launch(1, 0, any_kernel{lane, memory.view().data()});
+        bool any[64];
+        be.read(vector_view<const bool, device>(memory.view()), vector_view<bool>(any, 64));
+        for (int i = 0; i < 64; ++i) {
+            CHECK(any[i] == (i >= 32));
         }
     }
 }

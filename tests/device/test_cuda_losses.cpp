@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The losses of cuda_backend<float> in each precision, under the emulator and on a GPU.
 #include <device/device_run.hpp>
+#include <device/loss_errors.hpp>
 #include <support/contrast_run.hpp>
 
 #include <doctest/doctest.h>
@@ -17,7 +18,11 @@ using namespace protonce;
 using test::contrast_problem;
 using test::contrast_results;
 using test::device_backend;
+using test::exact;
+using test::largest_error;
+using test::relative_error;
 using test::run_contrast;
+using test::unit_problem;
 
 namespace {
 
@@ -32,22 +37,6 @@ std::vector<way> ways() {
         out.push_back(way::groups);
     }
     return out;
-}
-
-/// ||actual - expected|| / max(||expected||, least)
-double relative_error(const std::vector<float>& actual, const std::vector<double>& expected, double least = 0) {
-    double difference = 0;
-    double all = 0;
-    for (std::size_t i = 0; i < actual.size(); ++i) {
-        difference += std::pow(static_cast<double>(actual[i]) - expected[i], 2);
-        all += expected[i] * expected[i];
-    }
-    return difference == 0 ? 0 : std::sqrt(difference) / (std::max)(std::sqrt(all), least);
-}
-
-contrast_results<double> exact(const contrast_problem<float>& in) {
-    reference_backend<double> reference;
-    return run_contrast(reference, test::in_double(in));
 }
 
 class backend_by : public device_backend {
@@ -94,40 +83,6 @@ public:
         }
     }
 };
-
-/// The largest relative error of losses and gradients, NaN if one is. Rows may cancel in the gradient of a temperature.
-double largest_error(const contrast_results<float>& actual, const contrast_results<double>& expected) {
-    double out = 0;
-    for (const double error :
-         {relative_error(actual.loss, expected.loss), relative_error(actual.log_sum, expected.log_sum),
-          relative_error(actual.grad_query, expected.grad_query),
-          relative_error(actual.grad_positive, expected.grad_positive),
-          relative_error(actual.grad_columns, expected.grad_columns),
-          relative_error(actual.grad_temperature, expected.grad_temperature, 1)}) {
-        out = error > out || error != error ? error : out;
-    }
-    return out;
-}
-
-void make_unit(test::matrix<float>& rows) {
-    for (index_t i = 0; i < rows.rows(); ++i) {
-        double square = 1e-30;
-        for (index_t c = 0; c < rows.cols(); ++c) {
-            square += std::pow(static_cast<double>(rows(i, c)), 2);
-        }
-        for (index_t c = 0; c < rows.cols(); ++c) {
-            rows(i, c) = static_cast<float>(static_cast<double>(rows(i, c)) / std::sqrt(square));
-        }
-    }
-}
-
-contrast_problem<float> unit_problem(test::random_source& random, const test::contrast_options& with) {
-    auto out = test::random_problem<float>(random, with);
-    make_unit(out.query);
-    make_unit(out.columns);
-    make_unit(out.positive);
-    return out;
-}
 
 } // namespace
 
@@ -327,6 +282,35 @@ TEST_CASE("cuda losses: fast sees small slopes beside a large one") {
         size += std::pow(alone.grad_query[3 * 16 + c], 2);
     }
     CHECK(std::sqrt(difference / size) <= 2e-3);
+}
+
+TEST_CASE("cuda losses: columns of one factor go a shorter way, whose result is as exact") {
+    TEST_RANDOM(random, 614);
+    constexpr index_t rows = 70, batch = 60, pool = 900;
+    auto problem = unit_problem(random, {.rows = rows, .pool = pool, .cols = 100, .column_temperatures = true});
+    problem.only_sums = true;
+    for (index_t i = 0; i < rows; ++i) {
+        problem.own[static_cast<std::size_t>(i)] = i == 5 ? label_t{-1} : static_cast<label_t>(i * 7 % batch);
+    }
+    for (index_t j = 0; j < pool - 50; ++j) { // some are not used
+        problem.column_id.push_back(j < batch ? j : pool - 1 - (j - batch));
+    }
+    problem.column_count = {pool - 63};
+    auto with_short_row = problem; // has a factor of its own
+    for (index_t c = 0; c < 100; ++c) {
+        with_short_row.columns(pool - 300, c) *= 0x1p-30F;
+    }
+    for (auto* given : {&problem, &with_short_row}) {
+        auto expected = exact(*given);
+        expected.grad_temperature.clear();
+        for (const way how : ways()) {
+            CAPTURE(static_cast<int>(how));
+            given->own_count.clear(); // anywhere
+            CHECK(largest_error(run_by(how, *given), expected) <= 5e-4);
+            given->own_count = {batch};
+            CHECK(largest_error(run_by(how, *given), expected) <= 5e-4);
+        }
+    }
 }
 
 TEST_CASE("cuda losses: NaN comes out in every precision, and only where it went in") {

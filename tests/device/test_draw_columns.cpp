@@ -59,7 +59,8 @@ columns_wanted wanted_of(test::random_source& random, index_t batch, index_t col
 
 TEST_CASE("draw columns: the kernel writes the bits of the operation by elements, for any batch") {
     TEST_RANDOM(random, 851);
-    for (const index_t batch : {1, 2, 3, 31, 32, 33, 64, 65, 129, 255, 256, 257, 1000, 4095, 4096, 4097}) {
+    for (const index_t batch :
+         {1, 2, 3, 5, 31, 32, 33, 64, 65, 129, 255, 256, 257, 511, 512, 513, 1000, 4095, 4096, 4097}) {
         for (const index_t columns : {batch / 7 + 1, 20 * batch}) { // runs of many labels, and few
             const index_t negatives = batch % 3 == 0 ? 700 : 300;
             check_equal({wanted_of(random, batch, columns, negatives)});

@@ -45,8 +45,8 @@ test::matrix<float> near_copies(test::random_source& random, const test::matrix<
 } // namespace
 
 TEST_CASE_TEMPLATE("nearest passes: the best three scores of any shape lie within half the margin", Kernel,
-                   nearest_half, nearest_wgmma) {
-    if (std::is_same_v<Kernel, nearest_wgmma> && !test::has_body<nearest_wgmma>()) {
+                   nearest_half, nearest_wgmma<1>) {
+    if (std::is_same_v<Kernel, nearest_wgmma<1>> && !test::has_body<nearest_wgmma<1>>()) {
         MESSAGE("skipped: not compiled for this device");
         return;
     }
@@ -63,8 +63,10 @@ TEST_CASE_TEMPLATE("nearest passes: the best three scores of any shape lie withi
                                                 {130, 64, 65},
                                                 {3, 4096, 3},
                                                 {257, 1, 3},
+                                                {20, 128, 300},
                                                 {20, 256, 300},
-                                                {140, 257, 140}}) {
+                                                {140, 257, 140},
+                                                {130, 320, 129}}) {
         const index_t rows = size.rows, cols = size.cols,
                       clusters = size.clusters;              // clang captures no parts of a binding
         for (const double scale : {1.0, 1e-30, 1e30, 0.0}) { // 0: half precision holds them, sums alone err

@@ -31,13 +31,13 @@ TEST_CASE("nearest slices: every block of rows sees every tile of centroids once
 }
 
 TEST_CASE("nearest slices: as many as keep the processors busy, and no more than tiles") {
-    CHECK(nearest_wgmma::slices(1, 1) == 1);
-    CHECK(nearest_wgmma::slices(256, 1000) == 132);
-    CHECK(nearest_wgmma::slices(257, 1000) == 66);
-    CHECK(nearest_wgmma::slices(257, 8) == 8);
-    CHECK(nearest_wgmma::slices(66 * 256, 1000) == 2);
-    CHECK(nearest_wgmma::slices(66 * 256 + 1, 1000) == 1);
-    CHECK(nearest_wgmma::slices(1280000, 1000) == 1);
+    CHECK(nearest_wgmma<1>::slices(1, 1) == 1);
+    CHECK(nearest_wgmma<1>::slices(256, 1000) == 132);
+    CHECK(nearest_wgmma<1>::slices(257, 1000) == 66);
+    CHECK(nearest_wgmma<1>::slices(257, 8) == 8);
+    CHECK(nearest_wgmma<1>::slices(66 * 256, 1000) == 2);
+    CHECK(nearest_wgmma<1>::slices(66 * 256 + 1, 1000) == 1);
+    CHECK(nearest_wgmma<1>::slices(1280000, 1000) == 1);
     CHECK(nearest_half::slices(128, 1000) == 216);
     CHECK(nearest_half::slices(109 * 128, 1000) == 1);
 }

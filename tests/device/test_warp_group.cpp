@@ -22,7 +22,7 @@ using test::placed;
 namespace {
 
 bool is_skipped() {
-    if (!test::has_body<nearest_wgmma>()) {
+    if (!test::has_body<nearest_wgmma<1>>()) {
         MESSAGE("skipped: not compiled for this device");
         return true;
     }

@@ -16,7 +16,7 @@ namespace test {
 template <class T>
 struct contrast_problem {
     matrix<T> query{}, columns{}, positive{};
-    std::vector<index_t> column_id{}, column_count{};
+    std::vector<index_t> column_id{}, column_count{}, own_count{};
     std::vector<label_t> own{}, self{}, row_group{}, pool_group{};
     std::vector<T> temperature{}, log_weight{}, row_scale{};
     bool accumulate = false;
@@ -52,6 +52,7 @@ inline contrast_problem<double> in_double(const contrast_problem<float>& in) {
             .positive = in_double(in.positive),
             .column_id = in.column_id,
             .column_count = in.column_count,
+            .own_count = in.own_count,
             .own = in.own,
             .self = in.self,
             .row_group = in.row_group,
@@ -69,9 +70,9 @@ public:
     placed_contrast(B& be, const contrast_problem<T>& in)
         : query_(be, in.query), columns_(be, in.columns), positive_(be, in.positive), temperature_(be, in.temperature),
           log_weight_(be, in.log_weight), row_scale_(be, in.row_scale), column_id_(be, in.column_id),
-          column_count_(be, in.column_count), own_(be, in.own), self_(be, in.self), row_group_(be, in.row_group),
-          pool_group_(be, in.pool_group), loss_(placed<B, T>::unwritten(be, in.query.rows())),
-          log_sum_(placed<B, T>::unwritten(be, in.query.rows())),
+          column_count_(be, in.column_count), own_count_(be, in.own_count), own_(be, in.own), self_(be, in.self),
+          row_group_(be, in.row_group), pool_group_(be, in.pool_group),
+          loss_(placed<B, T>::unwritten(be, in.query.rows())), log_sum_(placed<B, T>::unwritten(be, in.query.rows())),
           top1_(placed<B, T>::unwritten(be, in.only_sums ? 0 : in.query.rows())),
           grad_query_(gradient(be, in, in.query.rows())), grad_positive_(gradient(be, in, in.positive.rows())),
           grad_columns_(gradient(be, in, in.same_gradient ? 0 : in.columns.rows())),
@@ -86,6 +87,7 @@ public:
                 .column_count = column_count_.vector(),
                 .positive = positive_.rows(),
                 .own = own_.vector(),
+                .own_count = own_count_.vector(),
                 .self = self_.vector(),
                 .row_group = row_group_.vector(),
                 .pool_group = pool_group_.vector(),
@@ -123,7 +125,7 @@ private:
     }
 
     placed<B, T> query_, columns_, positive_, temperature_, log_weight_, row_scale_;
-    placed<B, index_t> column_id_, column_count_;
+    placed<B, index_t> column_id_, column_count_, own_count_;
     placed<B, label_t> own_, self_, row_group_, pool_group_;
     placed<B, T> loss_, log_sum_, top1_, grad_query_, grad_positive_, grad_columns_, grad_temperature_;
     bool accumulate_;

@@ -22,8 +22,8 @@ namespace protonce::inline v0 {
 /// How exact the products of the losses are, with float. A logit errs by up to 2^-10 or 2^-20 of ||q|| ||k|| / temperature, and gradients
 /// with it; in brackets the relative error of gradients that the tests hold, of 1300 unit rows of 128 columns at temperature 0.1.
 ///
-/// `fast` rounds as `standard` does, at twice the rate: rows are divided by a power of two of their own, so that their largest value is in
-/// [1, 2), and what is smaller than 2^-14 of it is rounded to multiples of 2^-24. (bf16 at the same rate rounds slopes and rows
+/// `fast` rounds as `standard` does, at twice the rate: rows are divided by a power of two of their own, so that their largest value is at
+/// least 1, and what is smaller than 2^-14 of that is rounded to multiples of 2^-24. (bf16 at the same rate rounds slopes and rows
 /// by up to 2^-9 of each.) On a device for which the kernels of groups of warps were compiled (architecture 90a), which take half precision
 /// as fast as they can, `standard` is computed so too: the error is the same. Rows of more than 256 columns are multiplied in TF32.
 enum class loss_precision {
@@ -107,7 +107,7 @@ public:
         if constexpr (has_tensor_cores) {
             const bool has_form =
                 losses_ != loss_precision::precise && cols <= detail::cuda::most_fused_cols && has_groups();
-            return has_form ? detail::cuda::pack_tiles::kept_size(rows, cols) : 0;
+            return has_form ? detail::cuda::keep_rows::packing::kept_size(rows, cols) : 0;
         } else {
             return 0;
         }
@@ -116,7 +116,7 @@ public:
                    vector_view<T, space> packed) {
         if constexpr (has_tensor_cores) {
             const detail::cuda::keep_rows kernel{x, detail::data_of(places),
-                                                 detail::cuda::pack_tiles::kept(packed.data(), 0, x.cols())};
+                                                 detail::cuda::keep_rows::packing::kept(packed.data(), 0, x.cols())};
             this->run().launch(kernel.blocks(), 0, kernel);
         }
     }

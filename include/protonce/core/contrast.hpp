@@ -25,8 +25,9 @@ struct contrast {
     vector_view<const index_t, S> column_count{}; // (1,) only this many of column_id are used; empty: all of them
     matrix_view<const T, S>
         positive{}; // (B, C) own positive, outside the pool; exactly one of positive and own is given
-    vector_view<const label_t, S> own{};  // (B,) pool row of the positive; must be among the columns used
-    vector_view<const label_t, S> self{}; // (B,) pool row left out for this row (NT-Xent); -1: none
+    vector_view<const label_t, S> own{};       // (B,) pool row of the positive; must be among the columns used
+    vector_view<const index_t, S> own_count{}; // (1,) these are among the first so many columns used; empty: anywhere
+    vector_view<const label_t, S> self{};      // (B,) pool row left out for this row (NT-Xent); -1: none
     vector_view<const label_t, S>
         row_group{}; // (B,) with pool_group: columns of the row's group, its positive excepted,
     vector_view<const label_t, S> pool_group{}; // (P,) are left out; negative: belongs to no group

@@ -190,6 +190,7 @@ proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>
             const index_t asked = in.negative_id.empty() ? options.num_negatives : in.negative_id[m].size();
             problem.column_id = columns.column_id;
             problem.column_count = columns.column_count;
+            problem.own_count = columns.batch_count;
             if (options.negatives == negatives::reference_compatible) {
                 problem.log_weight = columns.log_count;
             }

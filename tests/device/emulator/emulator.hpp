@@ -157,6 +157,14 @@ T shuffle_xor(T value, int mask, const char* file = __builtin_FILE(), int line =
     return std::bit_cast<T>(static_cast<bits>(all));
 }
 
+inline bool any_of_warp(bool holds, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    int any = holds ? 1 : 0;
+    for (int mask = 1; mask < 32; mask *= 2) {
+        any |= shuffle_xor(any, mask, file, line);
+    }
+    return any != 0;
+}
+
 /// Blocks run one after another, and no thread is interrupted here.
 inline index_t fetch_add(index_t* counter, index_t value) {
     const index_t before = *counter;

@@ -96,16 +96,34 @@ PROTONCE_DEVICE inline float largest_of_four_lanes(float value) {
     return std::fmax(value, shuffle_xor(value, 2));
 }
 
-/// The scores of a row in a finished tile, `count` of this lane, into its best so far; score(i) is that of label(i). What
-/// does not beat the third best of any of the four lanes of a row is none of the row's best three: the usual cost is one
-/// maximum a score.
+/// The third largest of the scores that the four neighbouring lanes of a row hold.
+PROTONCE_DEVICE inline float third_of_four_lanes(float first, float second, float third) {
+    PROTONCE_UNROLL for (int mask = 1; mask < 4; mask *= 2) {
+        const float its_first = shuffle_xor(first, mask);
+        const float its_second = shuffle_xor(second, mask);
+        const float its_third = shuffle_xor(third, mask);
+        third = std::fmax(std::fmax(third, its_third),
+                          std::fmax(std::fmin(first, its_second), std::fmin(second, its_first)));
+        second = std::fmax(std::fmin(first, its_first), std::fmax(second, its_second));
+        first = std::fmax(first, its_first);
+    }
+    return third;
+}
+
+/// What one of the four lanes of a row has seen, and the third best of all four: what is not above it is none of the row's best three.
+struct best_of_lane {
+    best_three best;
+    float bar = -std::numeric_limits<float>::infinity();
+};
+
+/// The scores of a row in a finished tile, `count` of this lane, into its best so far; score(i) is that of label(i). The usual cost is one
+/// maximum a score. All lanes of the warp.
 template <int count, class Score, class Label>
-PROTONCE_DEVICE void take_scores(best_three& mine, const Score& score, const Label& label) {
+PROTONCE_DEVICE void take_scores(best_of_lane& mine, const Score& score, const Label& label) {
     constexpr int together = 8; // are looked at
     constexpr int parts = count / together;
-    const float bar = largest_of_four_lanes(mine.third);
     float largest[parts];
-    float largest_of_all = bar;
+    float largest_of_all = mine.bar;
     PROTONCE_UNROLL for (int part = 0; part < parts; ++part) {
         largest[part] = score(part * together);
         PROTONCE_UNROLL for (int i = 1; i < together; ++i) {
@@ -113,15 +131,18 @@ PROTONCE_DEVICE void take_scores(best_three& mine, const Score& score, const Lab
         }
         largest_of_all = std::fmax(largest_of_all, largest[part]);
     }
-    if (largest_of_all > bar) {
-        PROTONCE_UNROLL for (int part = 0; part < parts; ++part) {
-            if (largest[part] > bar) {
-                PROTONCE_UNROLL for (int i = part * together; i < (part + 1) * together; ++i) {
-                    mine.take(score(i), label(i));
-                }
+    if (!any_of_warp(largest_of_all > mine.bar)) {
+        return;
+    }
+    PROTONCE_UNROLL for (int part = 0; part < parts; ++part) {
+        if (largest[part] > mine.bar) {
+            PROTONCE_UNROLL for (int i = part * together; i < (part + 1) * together; ++i) {
+                mine.best.take(score(i), label(i));
             }
         }
     }
+    sync_warp();
+    mine.bar = third_of_four_lanes(mine.best.first, mine.best.second, mine.best.third);
 }
 
 /// The best of the four neighbouring lanes that share a row of a fragment. All four know the scores; with equal ones they

@@ -9,7 +9,30 @@
 
 namespace protonce::inline v0::detail::cuda {
 
-/// What the threads of a block put together, each in a fixed order, known to all of them afterwards.
+struct plus {
+    template <class V>
+    PROTONCE_DEVICE V operator()(V a, V b) const {
+        return a + b;
+    }
+};
+/// NaN is never larger.
+struct larger {
+    template <class V>
+    PROTONCE_DEVICE V operator()(V a, V b) const {
+        return b > a ? b : a;
+    }
+};
+
+/// What the 32 threads of a warp put together, in a fixed order, known to all of them.
+template <class V, class F>
+PROTONCE_DEVICE V fold_warp(V value, const F& both) {
+    for (int mask = 16; mask > 0; mask /= 2) {
+        value = both(value, shuffle_xor(value, mask));
+    }
+    return value;
+}
+
+/// The same for the threads of a block.
 template <int threads>
 struct block_sums {
     static constexpr int warps = threads / 32;
@@ -17,20 +40,17 @@ struct block_sums {
     /// \param shared  a value a warp, of this call alone
     template <class V>
     PROTONCE_DEVICE static V sum(V value, V* shared) {
-        return fold(value, shared, [](V a, V b) { return a + b; });
+        return fold(value, shared, plus{});
     }
-    /// NaN is never larger.
     template <class V>
     PROTONCE_DEVICE static V largest(V value, V* shared) {
-        return fold(value, shared, [](V a, V b) { return b > a ? b : a; });
+        return fold(value, shared, larger{});
     }
 
 private:
     template <class V, class F>
     PROTONCE_DEVICE static V fold(V value, V* shared, const F& both) {
-        for (int mask = 16; mask > 0; mask /= 2) {
-            value = both(value, shuffle_xor(value, mask));
-        }
+        value = fold_warp(value, both);
         if (thread_index() % 32 == 0) {
             shared[thread_index() / 32] = value;
         }

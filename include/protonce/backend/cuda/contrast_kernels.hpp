@@ -60,11 +60,50 @@ struct by_warps {
 /// By those of a group of warps (`wgmma`), in half precision, for packed rows of so many columns.
 template <int cols>
 struct by_groups {
-    using packing = pack_tiles;
+    using packing = pack_tiles<cols>;
     using positives = tiled_positives<cols>;
     template <class Weights>
     using sums = tiled_sums<Weights, cols>;
     static constexpr cut_shape shape = tiled_shape;
+};
+
+// Rows of a problem for packing (pack_operands): those that take no part, and may be NaN, are zeros.
+struct queries_of {
+    const reader& read;
+    PROTONCE_DEVICE index_t of(index_t i) const { return read.takes_part(i) ? i : -1; }
+    PROTONCE_DEVICE const float* row(index_t i) const { return read.query.row(i); }
+    PROTONCE_DEVICE static bool has_temperatures() { return false; }
+    PROTONCE_DEVICE static float temperature(index_t) { return 1; }
+    PROTONCE_DEVICE static column_info info(index_t, index_t) { return column_info::none(); } // nobody asks
+};
+struct positives_of {
+    const reader& read;
+    PROTONCE_DEVICE index_t of(index_t i) const { return read.takes_part(i) ? i : -1; }
+    PROTONCE_DEVICE const float* row(index_t i) const { return read.positive_row(i); }
+    PROTONCE_DEVICE bool has_temperatures() const { return !read.has_one_temperature; }
+    PROTONCE_DEVICE float temperature(index_t i) const { return read.positive_temperature(i); }
+    PROTONCE_DEVICE static column_info info(index_t, index_t) { return {0, 0, -1, -1}; }
+};
+struct columns_of {
+    const reader& read;
+    float* weight_of_row; // (P,) ln w by row of the pool, of those that are used; or null
+
+    /// Row of the pool. Without a branch, so that more can be asked for meanwhile.
+    PROTONCE_DEVICE index_t of(index_t j) const {
+        const index_t p = read.pool_row(j < read.most_used ? j : read.most_used - 1);
+        return j < read.num_used() ? p : -1;
+    }
+    PROTONCE_DEVICE const float* row(index_t p) const { return read.columns.row(p); }
+    PROTONCE_DEVICE bool has_temperatures() const { return !read.has_one_temperature; } // of their own
+    PROTONCE_DEVICE float temperature(index_t p) const { return read.temperature(p); }
+    PROTONCE_DEVICE column_info info(index_t j, index_t p) const {
+        const float log_weight = read.log_weight(j);
+        if (weight_of_row != nullptr) {
+            weight_of_row[p] = log_weight;
+        }
+        const bool has_group = read.pool_group != nullptr && read.pool_group[p] >= 0;
+        return {0, log_weight, static_cast<label_t>(p), has_group ? read.pool_group[p] : column_info::no_group};
+    }
 };
 
 /// Packs the rows of a problem as its products want them.
@@ -75,7 +114,7 @@ struct pack_problem {
     reader read;
     operands query, columns, positive; // no positive where its logit is not compared
     bool has_kept_columns;             // they are packed
-    float* weight_of_row;              // (P,) ln w by row of the pool, of those that are used; or null
+    float* weight_of_row;              // as columns_of has it
 
     index_t blocks() const { return Packing::blocks(query) + column_blocks() + Packing::blocks(positive); }
     static constexpr std::size_t shared_bytes() { return 0; }
@@ -84,29 +123,15 @@ struct pack_problem {
         const index_t of_columns = block - Packing::blocks(query);
         const index_t of_positive = of_columns - column_blocks();
         const index_t cols = read.query.cols;
+        const columns_of pool{read, weight_of_row};
         if (of_columns < 0) {
-            Packing::work(
-                query, cols, block,
-                [this](index_t i) -> const float* { // NaN in a row that takes no part stays there
-                    return read.takes_part(i) ? read.query.row(i) : nullptr;
-                },
-                [](index_t) { return column_info::none(); }); // nobody asks
+            Packing::work(query, cols, block, queries_of{read});
         } else if (of_positive < 0 && has_kept_columns) {
-            describe_kept(of_columns * threads + thread_index());
+            describe_kept(of_columns * threads + thread_index(), pool);
         } else if (of_positive < 0) {
-            Packing::work(
-                columns, cols, of_columns,
-                [this](index_t j) -> const float* {
-                    return j < read.num_used() ? read.columns.row(read.pool_row(j)) : nullptr;
-                },
-                [this](index_t j) { return info_of_column(j); });
+            Packing::work(columns, cols, of_columns, pool);
         } else {
-            Packing::work(
-                positive, cols, of_positive,
-                [this](index_t i) -> const float* { return read.takes_part(i) ? read.positive_row(i) : nullptr; },
-                [this](index_t i) {
-                    return column_info{read.takes_part(i) ? 1 / read.positive_temperature(i) : 0.0F, 0, -1, -1};
-                });
+            Packing::work(positive, cols, of_positive, positives_of{read});
         }
     }
 
@@ -114,25 +139,17 @@ private:
     PROTONCE_HOST_DEVICE index_t column_blocks() const {
         return has_kept_columns ? ceil_div(Packing::padded(columns), threads) : Packing::blocks(columns);
     }
-    PROTONCE_DEVICE void describe_kept(index_t j) const {
-        if (j < Packing::padded(columns)) {
-            column_info of_row = j < columns.count ? info_of_column(j) : column_info::none();
-            of_row.factor *= columns.scale_of(j);
-            columns.info[j] = of_row;
+    PROTONCE_DEVICE void describe_kept(index_t j, const columns_of& pool) const {
+        if (j >= Packing::padded(columns)) {
+            return;
         }
-    }
-    PROTONCE_DEVICE column_info info_of_column(index_t j) const {
-        if (j >= read.num_used()) {
-            return column_info::none();
+        const index_t p = j < columns.count ? pool.of(j) : -1;
+        column_info of_row = column_info::none();
+        if (p >= 0) {
+            of_row = pool.info(j, p);
+            of_row.factor = 1 / pool.temperature(p) * columns.scale_of(j);
         }
-        const index_t p = read.pool_row(j);
-        const float log_weight = read.log_weight(j);
-        if (weight_of_row != nullptr) {
-            weight_of_row[p] = log_weight;
-        }
-        const bool has_group = read.pool_group != nullptr && read.pool_group[p] >= 0;
-        return {1 / read.temperature(p), log_weight, static_cast<label_t>(p),
-                has_group ? read.pool_group[p] : column_info::no_group};
+        columns.info[j] = of_row;
     }
 };
 

@@ -26,6 +26,8 @@ struct column_draws {
     static constexpr int threads = 256;
     static constexpr int warp = 32;
     static constexpr int warps = threads / warp;
+    static constexpr int most_compared = 512;    // above, comparing all with all takes longer than a network
+    static constexpr int least_padded = 4;       // are compared at once
     static constexpr index_t most_labels = 4096; // their keys and ids take 32 KiB of shared memory
     static constexpr index_t most_blocks = 256;  // many negatives are cut into longer ranges
 
@@ -45,8 +47,8 @@ struct column_draws {
     template <class Space>
     explicit column_draws(const column_request<T, Space>& of)
         : own(of.own.data()), num_labels(static_cast<int>(of.own.size())),
-          padded(static_cast<int>(std::bit_ceil(static_cast<std::uint32_t>(num_labels)))), num_columns(of.num_columns),
-          num_negatives((std::min)(of.num_negatives, of.num_columns)),
+          padded((std::max)(static_cast<int>(std::bit_ceil(static_cast<std::uint32_t>(num_labels))), least_padded)),
+          num_columns(of.num_columns), num_negatives((std::min)(of.num_negatives, of.num_columns)),
           range(threads * (std::max)(ceil_div(num_negatives, threads * most_blocks), index_t{1})), key(of.key),
           step(data_of(of.step)), column_id(of.out.column_id.data()), log_count(data_of(of.out.log_count)),
           column_count(of.out.column_count.data()), batch_count(of.out.batch_count.data()) {}
@@ -57,26 +59,63 @@ struct column_draws {
     }
 
     PROTONCE_DEVICE void work(int part) const {
-        auto* of_warp = reinterpret_cast<int*>(shared_memory());
-        auto* sorted = reinterpret_cast<std::uint32_t*>(of_warp + warps);
-        auto* id = reinterpret_cast<label_t*>(sorted + padded);
+        const rng_key stream = at_step(key, step);
+        auto* keys = reinterpret_cast<std::uint32_t*>(shared_memory());
+        auto* others = keys + padded;
+        auto* of_warp = reinterpret_cast<int*>(others + padded);
 
-        load_keys(sorted);
-        sort(sorted, padded);
-        const int batch = find_ids(part == 0, sorted, of_warp, id);
+        load_keys(keys);
+        const bool is_small = padded <= most_compared;
+        if (is_small) {
+            sort_by_comparing(keys, padded, others);
+        } else {
+            sort(keys, padded);
+        }
+        auto* id = reinterpret_cast<label_t*>(is_small ? keys : others);
+        const int batch = find_ids(part == 0, is_small ? others : keys, of_warp, id);
         sync_block();
-        write_negatives(part, batch, id);
+        write_negatives(part, batch, id, stream);
     }
 
 private:
     /// 1 + label, 0 for no label; behind them what is larger than any.
     PROTONCE_DEVICE void load_keys(std::uint32_t* sorted) const {
-        constexpr std::uint32_t behind_all = ~std::uint32_t{0};
+        constexpr std::uint32_t behind_all = ~std::uint32_t{0} - 1; // one more is a number too
         for (int i = thread_index(); i < padded; i += threads) {
             const label_t label = i < num_labels ? own[i] : label_t{-1};
             sorted[i] = i < num_labels ? elementwise::label_key(label) : behind_all;
         }
         sync_block();
+    }
+
+    /// Ascending, each key to the place of its rank: how many are less, or equal and before it. Those of other warps' lanes are either all
+    /// before it or all behind.
+    PROTONCE_DEVICE static void sort_by_comparing(const std::uint32_t* key, int size, std::uint32_t* sorted) {
+        for (int i = thread_index(); i < size; i += threads) {
+            const std::uint32_t mine = key[i];
+            const int first = i / warp * warp;
+            const int last = first + warp < size ? first + warp : size;
+            int rank = count_below(key, 0, first, mine + 1) + count_below(key, last, size, mine);
+            for (int j = first; j < last; ++j) {
+                rank += key[j] < mine + (j < i ? 1u : 0u) ? 1 : 0;
+            }
+            sorted[rank] = mine;
+        }
+        sync_block();
+    }
+    /// Of keys [first, last), multiples of four.
+    PROTONCE_DEVICE static int count_below(const std::uint32_t* key, int first, int last, std::uint32_t bound) {
+        struct alignas(16) four {
+            std::uint32_t at[4];
+        };
+        int count = 0;
+        for (int j = first; j < last; j += 4) {
+            const auto others = *reinterpret_cast<const four*>(key + j);
+            PROTONCE_UNROLL for (int e = 0; e < 4; ++e) {
+                count += others.at[e] < bound ? 1 : 0;
+            }
+        }
+        return count;
     }
 
     /// Ascending, by Batcher's bitonic network: runs of twice the length are made of two, of which the second falls.
@@ -90,7 +129,7 @@ private:
                     sync_warp();
                 }
                 for (int pair = thread_index(); pair < size / 2; pair += threads) {
-                    const int at = 2 * pair - pair % apart;
+                    const int at = 2 * pair - (pair & (apart - 1));
                     const std::uint32_t a = key[at];
                     const std::uint32_t b = key[at + apart];
                     if ((a > b) == ((at & run) == 0)) {
@@ -149,7 +188,7 @@ private:
         return batch;
     }
 
-    PROTONCE_DEVICE void write_negatives(int part, int batch, const label_t* id) const {
+    PROTONCE_DEVICE void write_negatives(int part, int batch, const label_t* id, const rng_key& stream) const {
         const index_t others = num_columns - batch;
         const index_t drawn = num_negatives < others ? num_negatives : others;
         if (part == 0 && thread_index() == 0) {
@@ -162,7 +201,7 @@ private:
         if (first >= last) {
             return;
         }
-        const random_permutation permutation(at_step(key, step), static_cast<std::uint64_t>(others));
+        const random_permutation permutation(stream, static_cast<std::uint64_t>(others));
         for (index_t r = first; r < last; r += threads) {
             const auto rank = static_cast<index_t>(permutation(static_cast<std::uint64_t>(r)));
             column_id[batch + r] = column_of_rank(rank, batch, id);

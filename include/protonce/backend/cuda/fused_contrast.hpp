@@ -14,7 +14,7 @@
 namespace protonce::inline v0::detail::cuda {
 
 /// The pass over the columns: for sums and the gradient of the queries alone, where columns may be left out for a row or not, for ranks
-/// too, or for the gradient of a common temperature besides.
+/// or weighted columns too, or for the gradient of a common temperature besides.
 enum class query_pass { sums, masked_sums, ranks, moments };
 
 /// A problem (core/contrast.hpp) and what its kernels hand to each other.
@@ -65,7 +65,7 @@ struct fused_problem {
         if (of.grad_temperature.size() == 1) {
             return query_pass::moments;
         }
-        if (!of.top1.empty()) {
+        if (!of.top1.empty() || !of.log_weight.empty()) {
             return query_pass::ranks;
         }
         const bool has_masks = !of.own.empty() || !of.self.empty() || !of.row_group.empty();
@@ -116,7 +116,7 @@ struct fused_problem {
         return {.read = read,
                 .positive = logit,
                 .weight_of_row = weight_of_row,
-                .slices = cut.slices,
+                .slices = static_cast<int>(cut.slices),
                 .part = part,
                 .moment = moment,
                 .sum = sum,
@@ -229,13 +229,20 @@ private:
             [](const state& of) { return of.template query_kernel<which>(); });
     }
     void finish(Run& run) const {
+        constexpr index_t few_rows = 512; // a few blocks a processor
+        problem_[0]->read.query.rows <= few_rows ? finish_by<8, 16>(run) : finish_by<4, 0>(run);
+    }
+    template <int warps, int most_early>
+    void finish_by(Run& run) const {
         const auto of = [&](std::size_t i) { return problem_[i < count_ ? i : 0]->finish(); };
-        const finish_rows kernel{{of(0), of(1), of(2), of(3)}, static_cast<int>(count_)};
-        std::size_t shared_bytes = 0;
+        const int count = static_cast<int>(count_);
+        const bool is_aligned = problem_[0]->read.query.cols % 4 == 0; // of the sums
+        finish_rows<warps, most_early> kernel{
+            {of(0), of(1), of(2), of(3)}, count, 0, is_aligned ? most_early / count : 0};
         for (const finish_row& row : kernel.problem) {
-            shared_bytes = (std::max)(shared_bytes, row.shared_bytes());
+            kernel.most_slices = (std::max)(kernel.most_slices, row.slices);
         }
-        run.launch(problem_[0]->read.query.rows, shared_bytes, kernel);
+        run.launch(problem_[0]->read.query.rows, kernel.shared_bytes(), kernel);
     }
 
     std::array<std::optional<state>, most_side_by_side> problem_;

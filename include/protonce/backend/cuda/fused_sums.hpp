@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace protonce::inline v0::detail::cuda {
 
@@ -41,28 +42,41 @@ struct fused_cut {
 /// Of fused_sums.
 constexpr cut_shape fused_shape{.block_rows = 64, .tile_rows = 32, .wanted_blocks = 256, .least_tiles = 4};
 
-/// 2^14 over the largest factor of rows `first` to `last` of the right, for all threads of the block.
-///
-/// \param of_warp  in shared memory, a number a warp
-template <int threads, class Info>
-PROTONCE_DEVICE float unit_of(const Info* info, index_t first, index_t last, float* of_warp) {
-    float largest = 0x1p-100F;
-    for (index_t j = first + thread_index(); j < last; j += threads) {
-        const float size = std::abs(info[j].factor);
+/// Factors of rows of the right.
+struct factor_range {
+    float largest = 0x1p-100F;                            // in magnitude, at least this
+    float least = std::numeric_limits<float>::infinity(); // lone_factor()
+
+    PROTONCE_DEVICE void take(float size, float lone) {
         largest = size > largest ? size : largest; // NaN makes weights NaN, not the unit
+        least = lone < least ? lone : least;
+    }
+    /// Weights are multiplied by it.
+    PROTONCE_DEVICE float unit() const { return 0x1p14F / largest; }
+    /// The factor of all rows, if they have one and nothing else; or 0.
+    PROTONCE_DEVICE float common() const { return least == largest ? largest : 0; }
+};
+
+/// Of rows `first` to `last`, for all threads of the block.
+///
+/// \param of_warp  in shared memory, one a warp
+template <int threads, class Info>
+PROTONCE_DEVICE factor_range range_of_factors(const Info* info, index_t first, index_t last, factor_range* of_warp) {
+    factor_range all;
+    for (index_t j = first + thread_index(); j < last; j += threads) {
+        all.take(std::abs(info[j].factor), info[j].lone_factor());
     }
     for (int mask = 16; mask > 0; mask /= 2) {
-        const float other = shuffle_xor(largest, mask);
-        largest = other > largest ? other : largest;
+        all.take(shuffle_xor(all.largest, mask), shuffle_xor(all.least, mask));
     }
     if (thread_index() % 32 == 0) {
-        of_warp[thread_index() / 32] = largest;
+        of_warp[thread_index() / 32] = all;
     }
     sync_block();
     for (int warp = 0; warp < threads / 32; ++warp) {
-        largest = of_warp[warp] > largest ? of_warp[warp] : largest;
+        all.take(of_warp[warp].largest, of_warp[warp].least);
     }
-    return 0x1p14F / largest;
+    return all;
 }
 
 /// sum_i = sum over j of w_ij right_j, where the weight w_ij is a function of left_i . right_j. A block has 64 rows of the left, a slice
@@ -72,10 +86,10 @@ PROTONCE_DEVICE float unit_of(const Info* info, index_t first, index_t last, flo
 ///     Weights::info                       what it needs of a row of the right, its `factor` among it
 ///     Weights::rows                       what a thread keeps of its rows, `first` and `first` + 8 of the left
 ///     begin(first)                        it at the start
-///     weigh(rows, product, info, unit, rescale)   products of each row with the right's become weights times `unit`; what was
-///                                         summed before is to be multiplied by rescale
+///     weigh(rows, product, first, info, unit, rescale)   products of each row with the right's from `first` on become weights times
+///                                         `unit`; what was summed before is to be multiplied by rescale
 ///     finish(rows, slice)                 once for each row and slice
-///     store(rows, r, slice, c, sum)       of one of the two rows
+///     place(rows, r, slice, scale)        where the sums of one of the two rows go, times scale
 ///
 /// Weights are at most `factor` of the right's row, so times `unit` at most 2^14: half precision holds them, and what is smaller
 /// than 2^-28 of the largest possible loses digits.
@@ -101,8 +115,8 @@ struct fused_sums {
         return tile_rows * stride(cols) + (Form::has_pairs ? tile_rows / 2 * pair_stride(cols) : 0);
     }
     std::size_t shared_bytes() const {
-        const int words = block_rows * stride(left.cols) + stages(left.cols) * stage_words(left.cols) + threads / 32;
-        return static_cast<std::size_t>(words) * sizeof(std::uint32_t);
+        const int words = block_rows * stride(left.cols) + stages(left.cols) * stage_words(left.cols);
+        return static_cast<std::size_t>(words) * sizeof(std::uint32_t) + threads / 32 * sizeof(factor_range);
     }
 
     index_t blocks() const { return cut.blocks(); }
@@ -126,7 +140,7 @@ struct fused_sums {
             fetch(begin, begin, end);
         }
         const index_t last = index_t{end} * tile_rows < right.count ? index_t{end} * tile_rows : right.count;
-        const float unit = unit_of<threads>(info, index_t{begin} * tile_rows, last, warp_memory());
+        const float unit = range_of_factors<threads>(info, index_t{begin} * tile_rows, last, warp_memory()).unit();
         const auto at = lane_place::here();
         const int warp_row = thread_index() / 32 * 16;
         const bool is_idle = first_row + warp_row >= left.count; // the whole warp
@@ -152,7 +166,7 @@ struct fused_sums {
                     const index_t j = j0 + n * 8 + 2 * at.member + c;
                     return j < right.count ? info[j] : Weights::info::none();
                 };
-                weights.weigh(rows, weight, info_of, unit, rescale);
+                weights.weigh(rows, weight, j0, info_of, unit, rescale);
                 if (has_sums) {
                     multiply(sum, rescale);
                     Form::add_weighted(sum, used, weight, columns_from(first_col, right_memory), at);
@@ -165,16 +179,16 @@ struct fused_sums {
                 weights.finish(rows, slice);
             }
             if (has_sums) {
-                store(sum, rows, slice, first_col, used, 1 / unit, at);
+                store(sum, rows, slice, first_col, 1 / unit, at);
             }
         }
     }
 
 private:
     PROTONCE_DEVICE std::uint32_t* left_memory() const { return reinterpret_cast<std::uint32_t*>(shared_memory()); }
-    PROTONCE_DEVICE float* warp_memory() const { // behind all stages, a number a warp
-        return reinterpret_cast<float*>(left_memory() + block_rows * stride(left.cols) +
-                                        stages(left.cols) * stage_words(left.cols));
+    PROTONCE_DEVICE factor_range* warp_memory() const { // behind all stages, one a warp
+        return reinterpret_cast<factor_range*>(left_memory() + block_rows * stride(left.cols) +
+                                               stages(left.cols) * stage_words(left.cols));
     }
     PROTONCE_DEVICE std::uint32_t* stage(int step) const {
         return left_memory() + block_rows * stride(left.cols) + step % stages(left.cols) * stage_words(left.cols);
@@ -221,13 +235,11 @@ private:
         }
     }
     PROTONCE_DEVICE void store(const float (&sum)[slab_cols / 8][4], const typename Weights::rows& rows, int slice,
-                               int first_col, int used, float scale, const lane_place& at) const {
-        PROTONCE_UNROLL for (int n = 0; n < slab_cols / 8; ++n) {
-            PROTONCE_UNROLL for (int e = 0; e < 4; ++e) {
-                if (n < used) {
-                    weights.store(rows, e / 2, slice, first_col + n * 8 + 2 * at.member + e % 2, sum[n][e] * scale);
-                }
-            }
+                               int first_col, float scale, const lane_place& at) const {
+        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+            weights.place(rows, r, slice, scale)
+                .store(first_col + 2 * at.member, weights.read.query.cols,
+                       [&](int n, int c) { return sum[n][2 * r + c]; });
         }
     }
 };

@@ -22,7 +22,7 @@ public:
           packed_(scope_, features.rows(), features.cols()), scale_(scope_.template vector<float>(1).data()) {
         find_scale_of(run, scratch, features);
         const pack_rows kernel{
-            .x = features, .mean = plain_.mean(), .scale = scale_, .out = packed_, .half_square = nullptr};
+            .x = features, .mean = plain_.mean(), .scale = scale_, .out = packed_, .first_score = nullptr};
         run.launch(kernel.blocks(), 0, kernel);
     }
 
@@ -63,7 +63,7 @@ struct nearest_passes {
     elementwise::table<const float> centroids;
     packed_rows rows;
     packed_rows moved;      // the centroids
-    float* half_square;     // of the centroids, as pack_rows writes it
+    float* first_score;     // of the centroids, as pack_rows writes it
     largest_norms* longest; // (1,)
     bool by_groups;         // nearest_wgmma, or else nearest_half
     sliced_best best;       // of its scores
@@ -80,7 +80,7 @@ struct nearest_passes {
                    bool by_groups_)
         : x(index.plain().features()), centroids(centroids_), rows(index.packed()),
           moved(scope, centroids.rows, centroids.cols),
-          half_square(scope.template vector<float>(moved.padded_rows).data()),
+          first_score(scope.template vector<float>(moved.padded_rows).data()),
           longest(scope.template vector<largest_norms>(1).data()), by_groups(by_groups_), best(best_of_rows(scope)),
           known(scope.template vector<choice>(x.rows).data()), list(list_of_rows(scope)),
           undecided(list_of_rows(scope)), again_blocks(nearest_tf32::blocks(x.rows)),
@@ -93,13 +93,21 @@ struct nearest_passes {
                                .mean = index.plain().mean(),
                                .scale = index.scale(),
                                .out = moved,
-                               .half_square = half_square};
+                               .first_score = first_score};
         run.launch(kernel.blocks(), 0, kernel);
         run.launch(1, find_largest_norms::shared_bytes, find_largest_norms{.in = moved, .out = longest});
     }
     template <class Run>
     void score(Run& run) const {
-        by_groups ? score_by<nearest_wgmma>(run) : score_by<nearest_half>(run);
+        if (!by_groups) {
+            score_by<nearest_half>(run);
+        } else if (rows.chunks() % 4 == 0) {
+            score_by<nearest_wgmma<4>>(run);
+        } else if (rows.chunks() % 2 == 0) {
+            score_by<nearest_wgmma<2>>(run);
+        } else {
+            score_by<nearest_wgmma<1>>(run);
+        }
     }
     template <class Run>
     void decide(Run& run, bool is_exact) const {
@@ -111,7 +119,7 @@ struct nearest_passes {
     nearest_tf32 scores_in_tf32() const {
         return {.rows = rows.values,
                 .centroids = moved.values,
-                .half_square = half_square,
+                .first_score = first_score,
                 .list = list,
                 .num_centroids = centroids.rows,
                 .stride = rows.stride,
@@ -146,13 +154,14 @@ struct nearest_passes {
 private:
     template <class Kernel, class Run>
     void score_by(Run& run) const {
-        const Kernel kernel{.rows = rows, .centroids = moved, .half_square = half_square, .best = best};
+        const Kernel kernel{.rows = rows, .centroids = moved, .first_score = first_score, .best = best};
         run.launch(kernel.blocks(), Kernel::shared_bytes, kernel);
     }
     template <class Scope>
     sliced_best best_of_rows(Scope& scope) const {
         const index_t tiles = moved.padded_rows / half_tiles::rows;
-        const index_t slices = by_groups ? nearest_wgmma::slices(x.rows, tiles) : nearest_half::slices(x.rows, tiles);
+        const index_t slices =
+            by_groups ? nearest_wgmma<1>::slices(x.rows, tiles) : nearest_half::slices(x.rows, tiles);
         return {scope.template matrix<best_three>(slices, x.rows).data(), x.rows, slices};
     }
     template <class Scope>
@@ -167,7 +176,7 @@ void nearest_row(Run& run, elementwise::scratch_of<Run>& scratch, const row_inde
                  elementwise::table<const float> centroids, bool is_exact, label_t* assignment,
                  double* squared_distances) {
     elementwise::scope_of<Run> scope(scratch);
-    const nearest_passes passes(scope, index, centroids, run.template has_body<nearest_wgmma>());
+    const nearest_passes passes(scope, index, centroids, run.template has_body<nearest_wgmma<1>>());
     passes.pack(run, index);
     passes.score(run);
     passes.decide(run, is_exact);

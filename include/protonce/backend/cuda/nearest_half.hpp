@@ -27,7 +27,7 @@ struct nearest_half {
 
     packed_rows rows;
     packed_rows centroids;
-    const float* half_square; // (padded_rows of the centroids,)
+    const float* first_score; // (padded_rows of the centroids,)
     sliced_best best;
 
     static index_t slices(index_t num_rows, index_t tiles) {
@@ -41,7 +41,7 @@ struct nearest_half {
         const index_t last_step = share.last * chunks;
         const place at = here();
 
-        best_three mine[4]; // of rows g, g + 8, g + 16, g + 24 of the warp
+        best_of_lane mine[4]; // of rows g, g + 8, g + 16, g + 24 of the warp
         float sum[2][8][4];
         const index_t first_step = share.first * chunks;
         for (index_t step = first_step; step < first_step + stages - 1; ++step) {
@@ -109,10 +109,10 @@ private:
     PROTONCE_DEVICE void begin(index_t first, const place& at, float (&sum)[2][8][4]) const {
         PROTONCE_UNROLL for (int n = 0; n < 8; ++n) {
             PROTONCE_UNROLL for (int e = 0; e < 2; ++e) {
-                const float half = -half_square[first + at.col + n * 8 + 2 * at.member + e];
+                const float score = first_score[first + at.col + n * 8 + 2 * at.member + e];
                 PROTONCE_UNROLL for (int m = 0; m < 2; ++m) {
-                    sum[m][n][e] = half;
-                    sum[m][n][e + 2] = half;
+                    sum[m][n][e] = score;
+                    sum[m][n][e + 2] = score;
                 }
             }
         }
@@ -142,7 +142,7 @@ private:
 
     /// Scores of a finished tile into the best so far.
     PROTONCE_DEVICE static void take(index_t first, const place& at, const float (&sum)[2][8][4],
-                                     best_three (&mine)[4]) {
+                                     best_of_lane (&mine)[4]) {
         const label_t first_label = static_cast<label_t>(first) + at.col + 2 * at.member;
         PROTONCE_UNROLL for (int r = 0; r < 4; ++r) {
             take_scores<16>(
@@ -152,12 +152,12 @@ private:
     }
 
     /// The four lanes of a row, then the two warps of a row, put their best together.
-    PROTONCE_DEVICE void merge(const sliced_best::share& share, const place& at, best_three (&mine)[4]) const {
+    PROTONCE_DEVICE void merge(const sliced_best::share& share, const place& at, best_of_lane (&mine)[4]) const {
         auto* shared = reinterpret_cast<best_three*>(shared_memory());
         PROTONCE_UNROLL for (int r = 0; r < 4; ++r) {
-            merge_four_lanes(mine[r]);
+            merge_four_lanes(mine[r].best);
             if (at.member == 0) {
-                shared[(at.row + r * 8 + at.group) * 2 + at.col / 64] = mine[r];
+                shared[(at.row + r * 8 + at.group) * 2 + at.col / 64] = mine[r].best;
             }
         }
         sync_block();

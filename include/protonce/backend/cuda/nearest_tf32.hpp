@@ -37,7 +37,7 @@ struct nearest_tf32 {
 
     const float* rows;
     const float* centroids;
-    const float* half_square; // ||c||^2 / 2; infinity behind the last one, up to a multiple of 64
+    const float* first_score; // -||c||^2 / 2; -infinity behind the last one, up to a multiple of 64
     row_list list;
     index_t num_centroids;
     index_t stride;
@@ -143,9 +143,9 @@ private:
         PROTONCE_UNROLL for (int n = 0; n < 4; ++n) {
             PROTONCE_UNROLL for (int e = 0; e < 2; ++e) {
                 const index_t k = first + at.col + n * 8 + 2 * at.member + e;
-                const float half = half_square[k];
+                const float score = first_score[k];
                 PROTONCE_UNROLL for (int r = 0; r < 4; ++r) {
-                    mine[r].take(sum.at(r, n, e) - half, static_cast<label_t>(k));
+                    mine[r].take(sum.at(r, n, e) + score, static_cast<label_t>(k));
                 }
             }
         }

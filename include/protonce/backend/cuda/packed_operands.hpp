@@ -11,7 +11,7 @@ namespace protonce::inline v0::detail::cuda {
 
 /// What a weight needs of a row of the right.
 struct alignas(16) column_info {
-    float factor;     // scale of the packed row times a number of the caller's: 1 / t_j
+    float factor;     // what the packed row is to be multiplied by, for the row over t_j
     float log_weight; // ln w_j
     label_t row;      // of the pool; -1: none
     label_t group;    // of the pool's row, or no_group
@@ -22,6 +22,10 @@ struct alignas(16) column_info {
         return {0, -std::numeric_limits<float>::infinity(), -1, no_group};
     }
     PROTONCE_HOST_DEVICE bool is_none() const { return row < 0; }
+    /// The factor if it is all that tells the column from others, else 0; infinity behind the last row.
+    PROTONCE_HOST_DEVICE float lone_factor() const {
+        return is_none() ? std::numeric_limits<float>::infinity() : log_weight == 0 ? factor : 0;
+    }
 };
 
 /// Rows as kernels read them: in a form, without gaps, padded with zero rows to a multiple of 16.
@@ -56,14 +60,14 @@ struct pack_operands {
     PROTONCE_HOST_DEVICE static index_t padded(const operands& to) { return ceil_div(to.count, 16) * 16; }
     PROTONCE_HOST_DEVICE static index_t blocks(const operands& to) { return padded(to) / block_rows; }
 
-    /// row(i): pointer to the row's `cols` values, null for zeros; info(i): of a row that is not scaled.
-    template <class Row, class Info>
-    PROTONCE_DEVICE static void work(const operands& to, index_t cols, index_t block, const Row& row,
-                                     const Info& info) {
+    /// Source::of(i): where row i is, or -1 for zeros; row(p), temperature(p): its `cols` values, and what they are to be divided
+    /// by; info(i, p): the rest that is to be known of it.
+    template <class Source>
+    PROTONCE_DEVICE static void work(const operands& to, index_t cols, index_t block, const Source& source) {
         const int lane = thread_index() % 32;
         const index_t even = block * block_rows + thread_index() / 32 * 2;
-        const scaled_row first = pack(to, cols, even, lane, row, info);
-        const scaled_row second = pack(to, cols, even + 1, lane, row, info);
+        const scaled_row first = pack(to, cols, even, lane, source);
+        const scaled_row second = pack(to, cols, even + 1, lane, source);
         if constexpr (Form::has_pairs) {
             for (index_t c = lane; c < to.cols; c += 32) {
                 to.pairs[even / 2 * to.cols + c] = Form::pair(first, second, c);
@@ -82,10 +86,11 @@ private:
         }
     };
 
-    template <class Row, class Info>
-    PROTONCE_DEVICE static scaled_row pack(const operands& to, index_t cols, index_t i, int lane, const Row& row,
-                                           const Info& info) {
-        const float* values = i < to.count ? row(i) : nullptr;
+    template <class Source>
+    PROTONCE_DEVICE static scaled_row pack(const operands& to, index_t cols, index_t i, int lane,
+                                           const Source& source) {
+        const index_t at = i < to.count ? source.of(i) : -1;
+        const float* values = at >= 0 ? source.row(at) : nullptr;
         float largest = 0;
         for (index_t c = lane; values != nullptr && c < cols; c += 32) {
             const float size = std::abs(values[c]);
@@ -105,8 +110,11 @@ private:
             to.scale[i] = scale;
         }
         if (lane == 0 && to.info != nullptr) {
-            column_info mine = i < to.count ? info(i) : column_info::none();
-            mine.factor *= scale;
+            column_info mine = column_info::none();
+            if (at >= 0) {
+                mine = source.info(i, at);
+                mine.factor = 1 / source.temperature(at) * scale;
+            }
             to.info[i] = mine;
         }
         return out;

@@ -114,7 +114,7 @@ struct pack_rows {
     const float* mean;  // (C,)
     const float* scale; // (1,)
     packed_rows out;
-    float* half_square; // (padded_rows,) half the squared norm, infinity behind the last row; or nullptr
+    float* first_score; // (padded_rows,) minus half the squared norm, -infinity behind the last row; or nullptr
 
     index_t blocks() const { return ceil_div(out.padded_rows, threads / warp); }
 
@@ -144,8 +144,8 @@ struct pack_rows {
             out.norm[row] = static_cast<float>(std::sqrt(squares));
             out.rest[row] = static_cast<float>(std::sqrt(rests));
         }
-        if (lane == 0 && half_square != nullptr) {
-            half_square[row] = is_row ? static_cast<float>(squares / 2) : std::numeric_limits<float>::infinity();
+        if (lane == 0 && first_score != nullptr) {
+            first_score[row] = is_row ? static_cast<float>(-squares / 2) : -std::numeric_limits<float>::infinity();
         }
     }
 };

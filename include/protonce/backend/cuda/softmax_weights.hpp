@@ -5,6 +5,7 @@
 #include <protonce/backend/elementwise/contrast_reader.hpp>
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 namespace protonce::inline v0::detail::cuda {
@@ -47,12 +48,46 @@ struct left_out {
     }
 };
 
+/// Where a row's sums go: out = (is_added ? out : 0) + factor * sum. No row: null.
+struct sums_place {
+    float* row;
+    float factor;
+    bool is_added;
+
+    /// Sums of columns first + 8 n and the one behind it, sum(n, 0) and sum(n, 1), for n below 16: those below `cols`.
+    template <class Sum>
+    PROTONCE_DEVICE void store(index_t first, index_t cols, const Sum& sum) const {
+        struct alignas(8) pair {
+            float value[2];
+        };
+        constexpr int count = 16;
+        if (row == nullptr) {
+            return;
+        }
+        float* to = row + first;
+        const bool has_pairs = reinterpret_cast<std::uintptr_t>(to) % sizeof(pair) == 0;
+        if (has_pairs && !is_added && first + (count - 1) * 8 + 2 <= cols) { // the usual case, without a branch each
+            PROTONCE_UNROLL for (int n = 0; n < count; ++n) {
+                *reinterpret_cast<pair*>(to + n * 8) = {{sum(n, 0) * factor, sum(n, 1) * factor}};
+            }
+            return;
+        }
+        PROTONCE_UNROLL for (int n = 0; n < count; ++n) {
+            PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
+                if (first + n * 8 + c < cols) {
+                    to[n * 8 + c] = (is_added ? to[n * 8 + c] : 0.0F) + sum(n, c) * factor;
+                }
+            }
+        }
+    }
+};
+
 /// Left: queries, right: columns. Terms e^{s_ij + ln w_j - m_i} of the columns that are neither left out nor the row's positive, with
 /// m_i the largest exponent so far, and their sum; the weight is the term over t_j. Logits and exponents are times log2_of_e, for powers of
 /// two.
 ///
-/// has_masks: may a column be left out for a row? has_ranks: are logits compared with the positive's? has_moments: terms times logits
-/// are summed too.
+/// has_masks: may a column be left out for a row? has_ranks: are logits compared with the positive's, and may columns have a w_j?
+/// has_moments: terms times logits are summed too.
 template <bool has_masks, bool has_ranks, bool has_moments>
 struct query_weights {
     using info = column_info;
@@ -68,6 +103,8 @@ struct query_weights {
         index_t first; // and first + 8
         bool takes_part[2];
         left_out without;
+        index_t with_masks; // columns that may be left out, the first ones
+        index_t num_used;
         float scale[2]; // times log2_of_e
         float positive[2];
         float largest[2];
@@ -82,10 +119,12 @@ struct query_weights {
         if constexpr (has_masks) {
             out.without = left_out::of(read, first);
         }
+        out.with_masks = has_masks && !has_ranks ? read.num_with_masks() : 0;
+        out.num_used = read.num_used();
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
             const index_t i = first + r * 8;
             out.takes_part[r] = i < read.query.rows && read.takes_part(i);
-            out.scale[r] = out.takes_part[r] ? scale[i] * log2_of_e : 0;
+            out.scale[r] = log2_of_e * (out.takes_part[r] ? scale[i] : 1.0F);
             if constexpr (has_ranks) {
                 out.positive[r] = out.takes_part[r] ? positive[i] : 0;
             }
@@ -96,25 +135,59 @@ struct query_weights {
         return out;
     }
 
+    /// \param first   number of the first column
     /// \param column  column(n, c): column_info of column first + 8 n + 2 member + c
     template <int tiles, class Column>
-    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], const Column& column, float unit,
+    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], index_t first, const Column& column, float unit,
                                float (&rescale)[2]) const {
+        if (has_ranks ||
+            (has_masks && first < mine.with_masks)) { // with ranks a second way would take too many registers
+            find_exponents<true>(mine, product, column);
+        } else {
+            find_exponents<false>(mine, product, column);
+        }
         float shift[2];
-        find_exponents(mine, product, column);
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-            float largest = mine.largest[r];
+            float largest = product[0][2 * r];
             PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
                 PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
                     largest = std::fmax(largest, product[n][2 * r + c]); // the other one, if one is NaN
                 }
             }
-            largest = largest_of_four_lanes(largest);
-            rescale[r] = largest > mine.largest[r] ? power_of_two(mine.largest[r] - largest) : 1.0F;
-            mine.largest[r] = largest;
-            shift[r] = largest > -std::numeric_limits<float>::infinity() ? largest : 0.0F; // else terms of 0 alone
+            shift[r] = raise(mine, r, largest_of_four_lanes(largest) * late_scale(mine, r), rescale);
         }
         take_terms(mine, product, column, unit, shift, rescale);
+    }
+
+    /// Where all columns of a tile have one factor, and may not be left out: what weigh() does with half the instructions.
+    static constexpr bool has_common_way = !has_ranks;
+    PROTONCE_DEVICE bool is_common(const rows& mine, index_t first, index_t last) const {
+        return first >= mine.with_masks && last <= mine.num_used;
+    }
+    template <int tiles>
+    PROTONCE_DEVICE static void weigh_common(rows& mine, float (&product)[tiles][4], float factor,
+                                             float (&rescale)[2]) {
+        constexpr float log2_of_unit = 14; // of weights, as weigh() makes them: factor * unit
+        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+            float largest = product[0][2 * r];
+            PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
+                PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
+                    largest = std::fmax(largest, product[n][2 * r + c]); // the other one, if one is NaN
+                }
+            }
+            const float scale = mine.scale[r] * factor;
+            const float shift =
+                raise(mine, r, up_to_64th(largest_of_four_lanes(largest) * scale), rescale) - log2_of_unit;
+            float terms = 0;
+            PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
+                PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
+                    float& value = product[n][2 * r + c];
+                    value = power_of_two(std::fma(value, scale, -shift));
+                    terms += value;
+                }
+            }
+            mine.sum[r] = mine.sum[r] * static_cast<double>(rescale[r]) + static_cast<double>(terms * 0x1p-14F);
+        }
     }
 
     PROTONCE_DEVICE void finish(const rows& mine, int slice) const {
@@ -132,28 +205,44 @@ struct query_weights {
             }
         }
     }
-    PROTONCE_DEVICE void store(const rows& mine, int r, int slice, int c, float value) const {
-        if (mine.takes_part[r] && c < read.query.cols) {
-            sum[(slice * read.query.rows + (mine.first + r * 8)) * read.query.cols + c] = value;
-        }
+    PROTONCE_DEVICE sums_place place(const rows& mine, int r, int slice, float scale) const {
+        const index_t row = slice * read.query.rows + mine.first + r * 8;
+        return {mine.takes_part[r] ? sum + row * read.query.cols : nullptr, scale, false};
     }
 
 private:
+    /// The scale of a row is a factor of all its logits: where nobody asks for single ones, exponents are left without it until they are
+    /// shifted, which is one multiplication less each.
+    static constexpr bool is_scaled_late = !has_ranks;
+    PROTONCE_DEVICE static float late_scale(const rows& mine, int r) { return is_scaled_late ? mine.scale[r] : 1.0F; }
+
+    /// The largest exponent so far, which terms are to be divided by, when one more is known.
+    PROTONCE_DEVICE static float raise(rows& mine, int r, float exponent, float (&rescale)[2]) {
+        const float largest = std::fmax(mine.largest[r], exponent);
+        rescale[r] = largest > mine.largest[r] ? power_of_two(mine.largest[r] - largest) : 1.0F;
+        mine.largest[r] = largest;
+        return largest > -std::numeric_limits<float>::infinity() ? largest : 0.0F; // else terms of 0 alone
+    }
+    /// So that a small whole number can be taken from it without rounding.
+    PROTONCE_DEVICE static float up_to_64th(float value) { return std::ceil(value * 64) / 64; }
+
     /// Exponents in place of products, -infinity for what is left out; ranks.
-    template <int tiles, class Column>
+    template <bool masks, int tiles, class Column>
     PROTONCE_DEVICE static void find_exponents(rows& mine, float (&product)[tiles][4], const Column& column) {
         PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
             PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
                 const column_info of_column = column(n, c);
-                const float log_weight = of_column.log_weight * log2_of_e;
                 PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
                     float& value = product[n][2 * r + c];
-                    const float factor = mine.scale[r] * of_column.factor;
                     bool is_out = false;
-                    if constexpr (has_masks) {
+                    if constexpr (has_masks && masks) {
                         is_out = mine.without.has(r, of_column);
                     }
+                    float factor = of_column.factor;
+                    float log_weight = of_column.log_weight; // 0 or -infinity, without ranks
                     if constexpr (has_ranks) {
+                        factor *= mine.scale[r];
+                        log_weight *= log2_of_e;
                         const float logit = value * factor;
                         const bool counts = !is_out && !of_column.is_none();
                         mine.above[r] += counts && logit > mine.positive[r] ? 1 : 0;
@@ -176,7 +265,8 @@ private:
                 const float factor = of_column.factor * unit;
                 PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
                     float& value = product[n][2 * r + c];
-                    const float term = power_of_two(value - shift[r]);
+                    const float term =
+                        power_of_two(is_scaled_late ? std::fma(value, mine.scale[r], -shift[r]) : value - shift[r]);
                     terms[r] += term;
                     if constexpr (has_moments) { // 0 times infinity is no number
                         moments[r] += term != 0 ? term * (value - of_column.log_weight * log2_of_e) : 0.0F;
@@ -207,6 +297,7 @@ struct alignas(16) query_info {
 
     static constexpr label_t no_part = -2; // as `own`
     PROTONCE_HOST_DEVICE static query_info none() { return {0, 0, 0, 0, 0, no_part, -1, no_group_of_query}; }
+    PROTONCE_HOST_DEVICE static float lone_factor() { return 0; } // there is more
 
     PROTONCE_DEVICE static query_info of(const reader& read, index_t i, float scale,
                                          const elementwise::row_softmax& row) {
@@ -229,6 +320,7 @@ struct alignas(16) query_info {
 /// Left: columns, right: queries. The weight is dL/ds_ij; the sum, over t_j, is the gradient of a column.
 struct column_weights {
     using info = query_info;
+    static constexpr bool has_common_way = false;
     reader read;
     const column_info* column;          // (J,) of packed columns
     bool is_added;                      // to what the gradient holds
@@ -258,9 +350,9 @@ struct column_weights {
         return out;
     }
 
-    /// \param query  query(n, c): query_info of query first + 8 n + 2 member + c
+    /// \param query  query(n, c): query_info of query 8 n + 2 member + c of the tile
     template <int tiles, class Query>
-    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], const Query& query, float unit,
+    PROTONCE_DEVICE void weigh(rows& mine, float (&product)[tiles][4], index_t, const Query& query, float unit,
                                float (&rescale)[2]) const {
         float moments[2] = {};
         PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
@@ -296,11 +388,8 @@ struct column_weights {
             }
         }
     }
-    PROTONCE_DEVICE void store(const rows& mine, int r, int, int c, float value) const {
-        if (mine.row[r] >= 0 && c < read.query.cols) {
-            float& to = gradient(mine.row[r], c);
-            to = (is_added ? to : 0.0F) + value * mine.inverse[r];
-        }
+    PROTONCE_DEVICE sums_place place(const rows& mine, int r, int, float scale) const {
+        return {mine.row[r] >= 0 ? gradient.row(mine.row[r]) : nullptr, mine.inverse[r] * scale, is_added};
     }
 };
 

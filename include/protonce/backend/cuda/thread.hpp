@@ -12,7 +12,6 @@
 
 #define PROTONCE_DEVICE __device__
 #define PROTONCE_UNROLL _Pragma("unroll") // before a loop
-#define PROTONCE_UNROLL_SIXTEEN _Pragma("unroll 16") // so many loads are under way
 #define PROTONCE_UNROLL_TWO                                                                                            \
     _Pragma("unroll 2") // left to itself the compiler takes four rounds at once, and registers spill
 
@@ -45,6 +44,10 @@ PROTONCE_DEVICE inline void sync_warp() {
 template <class T>
 PROTONCE_DEVICE T shuffle_xor(T value, int mask) {
     return __shfl_xor_sync(0xffffffffu, value, mask);
+}
+/// Does it hold for any thread of the warp? All 32 take part.
+PROTONCE_DEVICE inline bool any_of_warp(bool holds) {
+    return __any_sync(0xffffffffu, holds) != 0;
 }
 
 /// Adds to a counter that other threads add to; returns what it was before.
@@ -121,7 +124,6 @@ PROTONCE_DEVICE inline void multiply_add_f16(float (&c)[4], const std::uint32_t 
 
 #elif defined(PROTONCE_CUDA_EMULATOR)
 #define PROTONCE_UNROLL
-#define PROTONCE_UNROLL_SIXTEEN
 #define PROTONCE_UNROLL_TWO
 #include PROTONCE_CUDA_EMULATOR
 #else

@@ -27,10 +27,11 @@ struct tile_products {
             sum[i] = 0;
         }
         pin_sums(sum);
+        const std::uint64_t of_left = matrix_descriptor(left, next_col_core, next_row_core);
+        const std::uint64_t of_right = matrix_descriptor(right, next_col_core, next_row_core);
         fence_products();
         PROTONCE_UNROLL for (int k = 0; k < cols / 8; k += 2) {
-            begin_product(sum, matrix_descriptor(left + k * next_col_core, next_col_core, next_row_core),
-                          matrix_descriptor(right + k * next_col_core, next_col_core, next_row_core));
+            begin_product(sum, further(of_left, k * next_col_core), further(of_right, k * next_col_core));
         }
         commit_products();
     }
@@ -39,10 +40,10 @@ struct tile_products {
                                            const unsigned char* right) {
         pin_sums(sum);
         pin_operands(weight);
+        const std::uint64_t of_right = matrix_descriptor(right, next_row_core, next_col_core);
         fence_products();
         PROTONCE_UNROLL for (int k = 0; k < 8; ++k) {
-            begin_product(sum, weight[k],
-                          matrix_descriptor(right + k * 2 * next_row_core, next_row_core, next_col_core));
+            begin_product(sum, weight[k], further(of_right, k * 2 * next_row_core));
         }
         commit_products();
     }
@@ -127,28 +128,29 @@ struct tiled_sums {
 
     PROTONCE_DEVICE void work(int block) const {
         if constexpr (has_warp_groups) {
-            if (thread_index() == 0) {
-                init_barrier(left_barrier(), 1);
-                for (int group = 0; group < groups; ++group) {
-                    init_barrier(turn_of(group), consumers / groups / 32);
-                }
-                for (int stage = 0; stage < stages; ++stage) {
-                    init_barrier(full(stage), 1);
-                    init_barrier(empty(stage), consumers / 32);
-                }
-                publish_barriers();
-            }
             const part mine = part_of(block);
-            const float unit = unit_of<threads>(info, index_t{mine.begin} * tile_products::rows,
-                                                index_t{mine.end} * tile_products::rows,
-                                                reinterpret_cast<float*>(turn_of(groups))); // all threads meet there
+            ring_place at(stages); // of the producer
+            int next = mine.begin;
+            if (thread_index() == consumers) {
+                init_barriers();
+                fetch_left(mine);
+                for (; next < mine.end && next < mine.begin + stages; ++next) {
+                    fetch(next, at); // before others have come so far
+                }
+            }
+            const auto factors = range_of_factors<threads>(
+                info, index_t{mine.begin} * tile_products::rows, index_t{mine.end} * tile_products::rows,
+                reinterpret_cast<factor_range*>(turn_of(groups))); // all threads meet there
             if (thread_index() < consumers) {
                 take_registers<240>();
-                consume(mine, unit);
+                consume(mine, factors);
             } else {
                 leave_registers<24>();
                 if (thread_index() == consumers) {
-                    produce(mine);
+                    for (; next < mine.end; ++next) {
+                        wait_barrier(empty(at.stage), at.parity ^ 1);
+                        fetch(next, at);
+                    }
                 }
             }
         }
@@ -165,7 +167,7 @@ private:
     static constexpr int scratch_begin = place_bytes + stages * stage_bytes;
     static constexpr int barriers = 1 + 2 * stages + groups;
     static constexpr int scratch_bytes =
-        barriers * static_cast<int>(sizeof(std::uint64_t)) + threads / 32 * static_cast<int>(sizeof(float));
+        barriers * static_cast<int>(sizeof(std::uint64_t)) + threads / 32 * static_cast<int>(sizeof(factor_range));
 
     PROTONCE_DEVICE static unsigned char* tile_memory(int stage) {
         return shared_memory() + place_bytes + stage * stage_bytes;
@@ -200,24 +202,35 @@ private:
         return out;
     }
 
-    /// Fills stages as they become empty.
-    PROTONCE_DEVICE void produce(const part& mine) const {
+    PROTONCE_DEVICE static void init_barriers() {
+        init_barrier(left_barrier(), 1);
+        for (int group = 0; group < groups; ++group) {
+            init_barrier(turn_of(group), consumers / groups / 32);
+        }
+        for (int stage = 0; stage < stages; ++stage) {
+            init_barrier(full(stage), 1);
+            init_barrier(empty(stage), consumers / 32);
+        }
+        publish_barriers();
+    }
+    PROTONCE_DEVICE void fetch_left(const part& mine) const {
         arrive_expecting(left_barrier(), tile_bytes);
         copy_bulk(shared_memory(), left.tile(mine.row_block), tile_bytes, left_barrier());
-        ring_place<stages> at;
-        for (int tile = mine.begin; tile < mine.end; ++tile) {
-            wait_barrier(empty(at.stage), at.parity ^ 1); // lets the first round pass
-            arrive_expecting(full(at.stage), tile_bytes + info_bytes);
-            copy_bulk(tile_memory(at.stage), right.tile(tile), tile_bytes, full(at.stage));
-            copy_bulk(tile_memory(at.stage) + place_bytes, info + index_t{tile} * tile_products::rows, info_bytes,
-                      full(at.stage));
-            at.advance();
-        }
+    }
+    /// Fills a stage, which is empty.
+    PROTONCE_DEVICE void fetch(int tile, ring_place& at) const {
+        arrive_expecting(full(at.stage), tile_bytes + info_bytes);
+        copy_bulk(tile_memory(at.stage), right.tile(tile), tile_bytes, full(at.stage));
+        copy_bulk(tile_memory(at.stage) + place_bytes, info + index_t{tile} * tile_products::rows, info_bytes,
+                  full(at.stage));
+        at.advance();
     }
 
     /// Groups take turns to begin products: so one looks at its logits while those of the other are under way. Sums of a
     /// tile are begun behind the logits of the next one, which are needed first.
-    PROTONCE_DEVICE void consume(const part& mine, float unit) const {
+    PROTONCE_DEVICE void consume(const part& mine, const factor_range& factors) const {
+        const float unit = factors.unit();
+        const float common = factors.common();
         const int group = thread_index() / 128;
         const auto lane = lane_place::here();
         const unsigned char* left_memory =
@@ -229,7 +242,7 @@ private:
             sum[i] = 0;
         }
         std::uint32_t weight[8][4] = {}; // of the tile before
-        ring_place<stages> at;
+        ring_place at(stages);
         int before = 0;       // its stage
         int turn = group ^ 1; // the first one passes
         wait_barrier(left_barrier(), 0);
@@ -246,10 +259,7 @@ private:
             wait_products<1>();
             pin_sums(flat);
             float rescale[2];
-            const auto* of_tile =
-                reinterpret_cast<const typename Weights::info*>(memory + place_bytes) + 2 * lane.member;
-            weights.weigh(
-                rows, product, [of_tile](int n, int c) { return of_tile[n * 8 + c]; }, unit, rescale);
+            weigh(rows, product, tile, memory + place_bytes, lane, unit, common, rescale);
             wait_products<0>();
             pin_sums(sum);
             if (tile > mine.begin) {
@@ -275,6 +285,20 @@ private:
             store(sum, rows, mine, 1 / unit, lane);
         }
     }
+    PROTONCE_DEVICE void weigh(typename Weights::rows& rows, float (&product)[16][4], int tile,
+                               const unsigned char* info_memory, const lane_place& lane, float unit, float common,
+                               float (&rescale)[2]) const {
+        const index_t first = index_t{tile} * tile_products::rows;
+        if constexpr (Weights::has_common_way) {
+            if (common != 0 && weights.is_common(rows, first, first + tile_products::rows)) {
+                Weights::weigh_common(rows, product, common, rescale);
+                return;
+            }
+        }
+        const auto* of_tile = reinterpret_cast<const typename Weights::info*>(info_memory) + 2 * lane.member;
+        weights.weigh(
+            rows, product, first, [of_tile](int n, int c) { return of_tile[n * 8 + c]; }, unit, rescale);
+    }
     PROTONCE_DEVICE void hand_over(int group) const {
         if (thread_index() % 32 == 0) {
             arrive(turn_of(group ^ 1));
@@ -296,9 +320,10 @@ private:
     }
     PROTONCE_DEVICE void store(const float (&sum)[64], const typename Weights::rows& rows, const part& mine,
                                float scale, const lane_place& lane) const {
-        const int first = mine.slab * tile_products::slab_cols + 2 * lane.member;
-        PROTONCE_UNROLL for (int i = 0; i < 64; ++i) {
-            weights.store(rows, i / 2 % 2, mine.slice, first + i / 4 * 8 + i % 2, sum[i] * scale);
+        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+            weights.place(rows, r, mine.slice, scale)
+                .store(mine.slab * tile_products::slab_cols + 2 * lane.member, weights.read.query.cols,
+                       [&](int n, int c) { return sum[n * 4 + r * 2 + c]; });
         }
     }
 };

@@ -8,7 +8,7 @@
 
 namespace protonce::inline v0::detail::cuda {
 
-/// Rows in half precision as half_form makes it, in the order of half_tiles: what a block needs of 128 of them is one piece of memory,
+/// Rows in half precision, in the order of half_tiles: what a block needs of 128 of them is one piece of memory,
 /// and serves as a matrix of rows and, for sums over the rows, as one of columns.
 struct tiled_operands {
     index_t count = 0;  // without the padding
@@ -31,14 +31,17 @@ struct tiled_operands {
 /// Rows up to so many columns.
 constexpr index_t most_tiled_cols = 256;
 
-/// Packs a row by 16 lanes, which keep it in registers.
+/// Packs rows of up to most_cols columns, 64, 128 or 256: 16 lanes a row, which keep it in registers, two rows at a time.
+template <int most_cols>
 struct pack_tiles {
     using operands = tiled_operands;
     static constexpr int threads = 128;
     static constexpr int lanes = 16;
-    static constexpr int block_rows = threads / lanes;
+    static constexpr int at_once = 2;
+    static constexpr int next_row = threads / lanes; // of the same lanes
+    static constexpr int block_rows = at_once * next_row;
     static constexpr int piece = 8; // columns
-    static constexpr int most_pieces = static_cast<int>(most_tiled_cols) / lanes / piece;
+    static constexpr int pieces = (most_cols + lanes * piece - 1) / (lanes * piece);
 
     /// In memory of the scope, without `info`.
     template <class Scope>
@@ -65,31 +68,66 @@ struct pack_tiles {
     PROTONCE_HOST_DEVICE static index_t padded(const operands& to) { return to.padded; }
     PROTONCE_HOST_DEVICE static index_t blocks(const operands& to) { return to.padded / block_rows; }
 
-    /// row(i), info(i): as for pack_operands.
-    template <class Row, class Info>
-    PROTONCE_DEVICE static void work(const operands& to, index_t cols, index_t block, const Row& row,
-                                     const Info& info) {
-        const index_t i = row_of(block);
-        const float scale = write(to, cols, i, i < to.count ? row(i) : nullptr);
-        if (thread_index() % lanes == 0 && to.info != nullptr) {
-            column_info of_row = i < to.count ? info(i) : column_info::none();
-            of_row.factor *= scale;
-            to.info[i] = of_row;
+    /// Source: as for pack_operands. Where rows have temperatures of their own they are divided by these before they are packed: then
+    /// they may have one factor.
+    template <class Source>
+    PROTONCE_DEVICE static void work(const operands& to, index_t cols, index_t block, const Source& source) {
+        const index_t first = block * block_rows + thread_index() / lanes;
+        index_t at[at_once];
+        float temperature[at_once];
+        values mine[at_once];
+        PROTONCE_UNROLL for (int r = 0; r < at_once; ++r) { // all is asked for before any of it is needed
+            const index_t i = first + r * next_row;
+            at[r] = i < to.count ? source.of(i) : -1;
+        }
+        PROTONCE_UNROLL for (int r = 0; r < at_once; ++r) {
+            temperature[r] = at[r] >= 0 ? source.temperature(at[r]) : 1.0F;
+            load(at[r] >= 0 ? source.row(at[r]) : nullptr, cols, mine[r]);
+        }
+        PROTONCE_UNROLL for (int r = 0; r < at_once; ++r) {
+            const index_t i = first + r * next_row;
+            const float factor = 1 / temperature[r];
+            if (source.has_temperatures()) {
+                mine[r].multiply(factor);
+            }
+            const float scale = store(to, i, mine[r]);
+            if (lane() == 0 && to.info != nullptr) {
+                column_info of_row = column_info::none();
+                if (at[r] >= 0) {
+                    of_row = source.info(i, at[r]);
+                    of_row.factor = source.has_temperatures() ? scale : factor * scale;
+                }
+                to.info[i] = of_row;
+            }
         }
     }
 
-    /// The row that a lane of the block packs.
-    PROTONCE_DEVICE static index_t row_of(index_t block) { return block * block_rows + thread_index() / lanes; }
-    /// Packs a row into place `at` and says its scale; null: zeros; -1: nowhere. All lanes of the warp.
-    PROTONCE_DEVICE static float write(const operands& to, index_t cols, index_t at, const float* values) {
-        const int lane = thread_index() % lanes;
-        const bool is_aligned = reinterpret_cast<std::uintptr_t>(values) % sizeof(four<float>) == 0;
-        float mine[most_pieces][piece];
+    /// What a lane has of a row.
+    struct values {
+        float at[pieces][piece];
+
+        PROTONCE_DEVICE void multiply(float factor) {
+            PROTONCE_UNROLL for (int p = 0; p < pieces; ++p) {
+                PROTONCE_UNROLL for (int e = 0; e < piece; ++e) {
+                    at[p][e] *= factor;
+                }
+            }
+        }
+    };
+    PROTONCE_DEVICE static int lane() { return thread_index() % lanes; }
+    /// Zeros where `row` is null.
+    PROTONCE_DEVICE static void load(const float* row, index_t cols, values& mine) {
+        const bool is_aligned = reinterpret_cast<std::uintptr_t>(row) % sizeof(four<float>) == 0;
+        PROTONCE_UNROLL for (int p = 0; p < pieces; ++p) {
+            load(row, cols, (p * lanes + lane()) * piece, is_aligned, mine.at[p]);
+        }
+    }
+    /// Packs a row into place `at`, nowhere if that is negative, and says its scale. All lanes of the warp.
+    PROTONCE_DEVICE static float store(const operands& to, index_t at, const values& mine) {
         float largest = 0;
-        PROTONCE_UNROLL for (int p = 0; p < most_pieces; ++p) {
-            load(values, cols, (p * lanes + lane) * piece, is_aligned, mine[p]);
+        PROTONCE_UNROLL for (int p = 0; p < pieces; ++p) {
             PROTONCE_UNROLL for (int e = 0; e < piece; ++e) {
-                const float size = std::abs(mine[p][e]);
+                const float size = std::abs(mine.at[p][e]);
                 largest = size > largest ? size : largest; // NaN does not count
             }
         }
@@ -97,45 +135,58 @@ struct pack_tiles {
             const float other = shuffle_xor(largest, mask);
             largest = other > largest ? other : largest;
         }
-        const float scale = half_form::scale_of(largest);
+        const float scale = scale_of(largest);
         const float inverse = 1 / scale;
-        PROTONCE_UNROLL for (int p = 0; p < most_pieces; ++p) {
-            const index_t first = (p * lanes + lane) * piece;
+        PROTONCE_UNROLL for (int p = 0; p < pieces; ++p) {
+            const index_t first = (p * lanes + lane()) * piece;
             if (at >= 0 && first < to.cols) {
                 four<std::uint32_t> words;
                 PROTONCE_UNROLL for (int w = 0; w < 4; ++w) {
-                    words.at[w] = to_f16_pair(mine[p][2 * w] * inverse, mine[p][2 * w + 1] * inverse);
+                    words.at[w] = to_f16_pair(mine.at[p][2 * w] * inverse, mine.at[p][2 * w + 1] * inverse);
                 }
                 auto* place = to.tile(at / half_tiles::rows) +
                               half_tiles::at(at % half_tiles::rows, first, to.cols / half_tiles::cols);
                 *reinterpret_cast<four<std::uint32_t>*>(place) = words;
             }
         }
-        if (at >= 0 && lane == 0) {
+        if (at >= 0 && lane() == 0) {
             to.scale_of(at) = scale;
         }
         return scale;
     }
 
 private:
+    /// A power of two that leaves magnitudes of up to 2^15. There are few of them, 2^15 apart, so that rows of about one length have the
+    /// same; half precision holds what is down to 2^-14 with all of its digits.
+    PROTONCE_DEVICE static float scale_of(float largest) {
+        const int exponent = static_cast<int>(__builtin_bit_cast(std::uint32_t, largest) >> 23) - 127;
+        if (exponent == -127 || exponent == 128) {
+            return 1;
+        }
+        constexpr int apart = 15;
+        constexpr int below = 8; // unit rows, divided by temperatures of 0.01 to 1
+        const int rounded = (exponent + below + 9 * apart) / apart * apart - 9 * apart - below;
+        const int in_range = rounded < -126 ? -126 : rounded > 126 ? 126 : rounded; // the inverse is normal too
+        return __builtin_bit_cast(float, static_cast<std::uint32_t>(in_range + 127) << 23);
+    }
     static index_t padded_cols(index_t cols) { return cols <= 64 ? 64 : cols <= 128 ? 128 : most_tiled_cols; }
 
     template <class V>
     struct alignas(16) four {
         V at[4];
     };
-    PROTONCE_DEVICE static void load(const float* values, index_t cols, index_t first, bool is_aligned,
-                                     float (&to_values)[piece]) {
-        if (values != nullptr && is_aligned && first + piece <= cols) {
+    PROTONCE_DEVICE static void load(const float* row, index_t cols, index_t first, bool is_aligned,
+                                     float (&to)[piece]) {
+        if (row != nullptr && is_aligned && first + piece <= cols) {
             PROTONCE_UNROLL for (int h = 0; h < piece / 4; ++h) {
-                const auto from = *reinterpret_cast<const four<float>*>(values + first + h * 4);
+                const auto from = *reinterpret_cast<const four<float>*>(row + first + h * 4);
                 PROTONCE_UNROLL for (int e = 0; e < 4; ++e) {
-                    to_values[h * 4 + e] = from.at[e];
+                    to[h * 4 + e] = from.at[e];
                 }
             }
         } else {
             PROTONCE_UNROLL for (int e = 0; e < piece; ++e) {
-                to_values[e] = values != nullptr && first + e < cols ? values[first + e] : 0.0F;
+                to[e] = row != nullptr && first + e < cols ? row[first + e] : 0.0F;
             }
         }
     }
@@ -143,18 +194,20 @@ private:
 
 /// Packs rows into places of those that are kept; without places into the first ones.
 struct keep_rows {
-    static constexpr int threads = pack_tiles::threads;
+    using packing = pack_tiles<most_tiled_cols>;
+    static constexpr int threads = packing::threads;
     elementwise::table<const float> rows;
     const index_t* place; // (n,) or null
     tiled_operands to;
 
-    index_t blocks() const { return ceil_div(rows.rows, pack_tiles::block_rows); }
+    index_t blocks() const { return ceil_div(rows.rows, packing::next_row); }
 
     PROTONCE_DEVICE void operator()() const {
-        const index_t i = pack_tiles::row_of(block_index());
+        const index_t i = index_t{block_index()} * packing::next_row + thread_index() / packing::lanes;
         const bool is_row = i < rows.rows;
-        const index_t at = !is_row ? -1 : place == nullptr ? i : place[i];
-        pack_tiles::write(to, rows.cols, at, is_row ? rows.row(i) : nullptr);
+        packing::values mine;
+        packing::load(is_row ? rows.row(i) : nullptr, rows.cols, mine);
+        packing::store(to, !is_row ? -1 : place == nullptr ? i : place[i], mine);
     }
 };
 

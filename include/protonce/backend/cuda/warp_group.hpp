@@ -76,7 +76,6 @@ PROTONCE_DEVICE inline std::uint64_t matrix_descriptor(const void* from, int lea
     return static_cast<std::uint64_t>(shared_address(from) >> 4 & 0x3fff) |
            static_cast<std::uint64_t>(leading_bytes >> 4) << 16 | static_cast<std::uint64_t>(stride_bytes >> 4) << 32;
 }
-
 /// Before products that are begun after their sums were written by other means.
 PROTONCE_DEVICE inline void fence_products() {
     asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
@@ -156,3 +155,12 @@ PROTONCE_DEVICE void pin_operands(std::uint32_t (&a)[count][4]) {
 } // namespace protonce::inline v0::detail::cuda
 
 #endif // the emulator brings them with the others
+
+namespace protonce::inline v0::detail::cuda {
+
+/// The matrix so many bytes further on.
+PROTONCE_DEVICE inline std::uint64_t further(std::uint64_t descriptor, int bytes) {
+    return descriptor + static_cast<std::uint64_t>(bytes >> 4);
+}
+
+} // namespace protonce::inline v0::detail::cuda

@@ -23,6 +23,7 @@ struct contrast_reader {
     const index_t* column_count;
     index_t most_used; // used_columns()
     const label_t* own;
+    const index_t* own_count;
     const label_t* self;
     const label_t* row_group;
     const label_t* pool_group;
@@ -36,10 +37,10 @@ struct contrast_reader {
     explicit contrast_reader(const contrast<T, S>& in)
         : query(in.query), columns(in.columns), positive(in.positive), column_id(data_of(in.column_id)),
           column_count(data_of(in.column_count)), most_used(used_columns(in)), own(data_of(in.own)),
-          self(data_of(in.self)), row_group(data_of(in.row_group)), pool_group(data_of(in.pool_group)),
-          temperatures(data_of(in.temperature)), has_one_temperature(in.temperature.size() == 1),
-          log_weights(data_of(in.log_weight)), row_scales(data_of(in.row_scale)),
-          has_one_scale(in.row_scale.size() == 1) {}
+          own_count(data_of(in.own_count)), self(data_of(in.self)), row_group(data_of(in.row_group)),
+          pool_group(data_of(in.pool_group)), temperatures(data_of(in.temperature)),
+          has_one_temperature(in.temperature.size() == 1), log_weights(data_of(in.log_weight)),
+          row_scales(data_of(in.row_scale)), has_one_scale(in.row_scale.size() == 1) {}
 
     PROTONCE_HOST_DEVICE bool positive_is_outside() const { return positive.rows > 0; }
     PROTONCE_HOST_DEVICE bool takes_part(index_t i) const { return positive_is_outside() || own[i] >= 0; }
@@ -47,6 +48,13 @@ struct contrast_reader {
 
     PROTONCE_HOST_DEVICE index_t num_used() const {
         return column_count == nullptr || column_count[0] > most_used ? most_used : column_count[0];
+    }
+    /// Of the columns used only the first so many may be left out for a row, or be its positive.
+    PROTONCE_HOST_DEVICE index_t num_with_masks() const {
+        if (self != nullptr || row_group != nullptr) {
+            return most_used;
+        }
+        return own == nullptr ? 0 : own_count != nullptr ? own_count[0] : most_used;
     }
     PROTONCE_HOST_DEVICE index_t pool_row(index_t j) const { return column_id == nullptr ? j : column_id[j]; }
     /// Is column p in the sum of row i?
