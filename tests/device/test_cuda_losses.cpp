@@ -313,6 +313,30 @@ TEST_CASE("cuda losses: columns of one factor go a shorter way, whose result is 
     }
 }
 
+TEST_CASE("cuda losses: huge logits leave losses and gradients finite") {
+    TEST_RANDOM(random, 615);
+    for (const float scale : {1e3F, 1e4F, 1e5F}) { // logits of 5e7 to 5e11, whose roundings are above 1
+        auto problem = unit_problem(random, {.rows = 70, .pool = 400, .cols = 64, .outside = true});
+        for (auto* values : {&problem.query, &problem.columns, &problem.positive}) {
+            for (index_t i = 0; i < values->rows(); ++i) {
+                for (index_t c = 0; c < values->cols(); ++c) {
+                    (*values)(i, c) *= scale;
+                }
+            }
+        }
+        problem.temperature = {0.02F};
+        problem.only_sums = true;
+        for (const way how : ways()) {
+            const auto found = run_by(how, problem);
+            CAPTURE(scale);
+            CAPTURE(static_cast<int>(how));
+            for (const auto* values : {&found.loss, &found.grad_query, &found.grad_positive, &found.grad_columns}) {
+                CHECK(std::all_of(values->begin(), values->end(), [](float value) { return std::isfinite(value); }));
+            }
+        }
+    }
+}
+
 TEST_CASE("cuda losses: NaN comes out in every precision, and only where it went in") {
     TEST_RANDOM(random, 612);
     for (const way how : ways()) {

@@ -184,7 +184,7 @@ struct cuda_options {
 /// Scratch: for K-means with float two copies of the rows and of the centroids in multiples of 32 columns, 6 bytes a value,
 /// 72 bytes a row (up to 700 kB more below 17000 rows), 160 kB at least, and up to 64 kB more; for sums by cluster two labels and two numbers a row.
 /// For the losses with float, C rounded up to a multiple of 16 (to 64, 128 or 256 on architecture 90a), for each of up to four problems
-/// at once: a copy of the B queries, of their positives where ranks or the gradient of a common temperature are wanted, and of the J columns
+/// at once: a copy of the B queries, of their positives where ranks or the gradient of a common temperature are wanted or columns are weighted, and of the J columns
 /// (16 bytes a column where they are kept packed); B C floats and 40 bytes a row for each slice of the columns. Problems of one kind (columns
 /// left out for a row or not, ranks, gradient of a common temperature) have as many slices in all as make 256 blocks of 64 rows (132 blocks
 /// of 128 rows on 90a), (16896 + 4 B) C floats at most; no logits.

@@ -169,8 +169,7 @@ struct finish_rows {
         sync_block();
         for (int first = 0; first < count;) { // of those that go into one gradient
             int last = first + 1;
-            while (last < count && problem[last].accumulate &&
-                   problem[last].grad_query.data == problem[first].grad_query.data) {
+            while (last < count && adds_to(last, first)) {
                 ++last;
             }
             if (problem[first].grad_query.rows > 0) {
@@ -207,6 +206,11 @@ private:
     struct alignas(16) four {
         float at[piece];
     };
+    PROTONCE_DEVICE bool adds_to(int p, int first) const {
+        const auto& mine = problem[p].grad_query;
+        const auto& to = problem[first].grad_query;
+        return problem[p].accumulate && mine.rows > 0 && to.rows > 0 && mine.data == to.data;
+    }
     PROTONCE_DEVICE static int first_column() { return thread_index() % 32 * piece; }
     PROTONCE_DEVICE const float* sums_of(int p, int k, index_t i) const {
         return problem[p].sum + (k * problem[0].read.query.rows + i) * problem[0].read.query.cols;

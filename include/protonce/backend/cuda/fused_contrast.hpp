@@ -46,7 +46,8 @@ struct fused_problem {
         : given(of), read(of), pass(pass_of(of)),
           cut(Method::shape, of.query.rows(), read.most_used, of.query.cols(), has_sums(), wanted_blocks),
           query(packing::take(scope, of.query.rows(), of.query.cols())),
-          has_kept_columns(can_keep && !of.packed.empty() && of.column_id.empty()), columns(take_columns(scope, of)),
+          has_kept_columns(can_keep && !of.packed.empty() && of.column_id.empty() && read.has_one_temperature),
+          columns(take_columns(scope, of)),
           positive(with_info(scope, packing::take(scope, has_ranks() ? of.query.rows() : 0, of.query.cols()))) {
         const index_t rows = of.query.rows();
         const index_t parts = rows * cut.slices;

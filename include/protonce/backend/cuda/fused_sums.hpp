@@ -83,7 +83,8 @@ PROTONCE_DEVICE factor_range range_of_factors(const Info* info, index_t first, i
 /// of the right, 32 rows at a time, and 128 columns of the sum; products, weights and sums stay in registers. Each warp has 16 rows
 /// of its own, whose sums run over its slice in order.
 ///
-///     Weights::info                       what it needs of a row of the right, its `factor` among it
+///     Weights::info                       what it needs of a row of the right: `factor`, none() behind the last row, lone_factor()
+///     read                                the problem
 ///     Weights::rows                       what a thread keeps of its rows, `first` and `first` + 8 of the left
 ///     begin(first)                        it at the start
 ///     weigh(rows, product, first, info, unit, rescale)   products of each row with the right's from `first` on become weights times

@@ -154,7 +154,7 @@ struct query_weights {
                     largest = std::fmax(largest, product[n][2 * r + c]); // the other one, if one is NaN
                 }
             }
-            shift[r] = raise(mine, r, largest_of_four_lanes(largest) * late_scale(mine, r), rescale);
+            shift[r] = raise(mine, r, largest_of_four_lanes(largest), rescale);
         }
         take_terms(mine, product, column, unit, shift, rescale);
     }
@@ -164,30 +164,40 @@ struct query_weights {
     PROTONCE_DEVICE bool is_common(const rows& mine, index_t first, index_t last) const {
         return first >= mine.with_masks && last <= mine.num_used;
     }
+    /// False, and nothing done, for huge logits, whose exponents would be rounded by more than half precision has room for.
     template <int tiles>
-    PROTONCE_DEVICE static void weigh_common(rows& mine, float (&product)[tiles][4], float factor,
+    PROTONCE_DEVICE static bool weigh_common(rows& mine, float (&product)[tiles][4], float factor,
                                              float (&rescale)[2]) {
         constexpr float log2_of_unit = 14; // of weights, as weigh() makes them: factor * unit
+        constexpr float huge = 0x1p22F;
+        float scale[2];
+        float largest[2];
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-            float largest = product[0][2 * r];
+            largest[r] = product[0][2 * r];
             PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
                 PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
-                    largest = std::fmax(largest, product[n][2 * r + c]); // the other one, if one is NaN
+                    largest[r] = std::fmax(largest[r], product[n][2 * r + c]); // the other one, if one is NaN
                 }
             }
-            const float scale = mine.scale[r] * factor;
-            const float shift =
-                raise(mine, r, up_to_64th(largest_of_four_lanes(largest) * scale), rescale) - log2_of_unit;
+            scale[r] = mine.scale[r] * factor;
+            largest[r] = std::fmax(up_to_64th(largest_of_four_lanes(largest[r]) * scale[r]), mine.largest[r]);
+        }
+        if (any_of_warp(!(std::abs(largest[0]) < huge && std::abs(largest[1]) < huge))) {
+            return false;
+        }
+        PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
+            const float shift = raise(mine, r, largest[r], rescale) - log2_of_unit;
             float terms = 0;
             PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
                 PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
                     float& value = product[n][2 * r + c];
-                    value = power_of_two(std::fma(value, scale, -shift));
+                    value = power_of_two(std::fma(value, scale[r], -shift));
                     terms += value;
                 }
             }
             mine.sum[r] = mine.sum[r] * static_cast<double>(rescale[r]) + static_cast<double>(terms * 0x1p-14F);
         }
+        return true;
     }
 
     PROTONCE_DEVICE void finish(const rows& mine, int slice) const {
@@ -211,19 +221,14 @@ struct query_weights {
     }
 
 private:
-    /// The scale of a row is a factor of all its logits: where nobody asks for single ones, exponents are left without it until they are
-    /// shifted, which is one multiplication less each.
-    static constexpr bool is_scaled_late = !has_ranks;
-    PROTONCE_DEVICE static float late_scale(const rows& mine, int r) { return is_scaled_late ? mine.scale[r] : 1.0F; }
-
     /// The largest exponent so far, which terms are to be divided by, when one more is known.
     PROTONCE_DEVICE static float raise(rows& mine, int r, float exponent, float (&rescale)[2]) {
-        const float largest = std::fmax(mine.largest[r], exponent);
+        const float largest = std::fmax(mine.largest[r], exponent); // the other one, if one is NaN
         rescale[r] = largest > mine.largest[r] ? power_of_two(mine.largest[r] - largest) : 1.0F;
         mine.largest[r] = largest;
         return largest > -std::numeric_limits<float>::infinity() ? largest : 0.0F; // else terms of 0 alone
     }
-    /// So that a small whole number can be taken from it without rounding.
+    /// So that, up to 2^18, a small whole number can be taken from it without rounding.
     PROTONCE_DEVICE static float up_to_64th(float value) { return std::ceil(value * 64) / 64; }
 
     /// Exponents in place of products, -infinity for what is left out; ranks.
@@ -238,11 +243,10 @@ private:
                     if constexpr (has_masks && masks) {
                         is_out = mine.without.has(r, of_column);
                     }
-                    float factor = of_column.factor;
-                    float log_weight = of_column.log_weight; // 0 or -infinity, without ranks
+                    const float factor = mine.scale[r] * of_column.factor;
+                    const float log_weight =
+                        of_column.log_weight * (has_ranks ? log2_of_e : 1); // 0 or -infinity, without
                     if constexpr (has_ranks) {
-                        factor *= mine.scale[r];
-                        log_weight *= log2_of_e;
                         const float logit = value * factor;
                         const bool counts = !is_out && !of_column.is_none();
                         mine.above[r] += counts && logit > mine.positive[r] ? 1 : 0;
@@ -265,8 +269,7 @@ private:
                 const float factor = of_column.factor * unit;
                 PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
                     float& value = product[n][2 * r + c];
-                    const float term =
-                        power_of_two(is_scaled_late ? std::fma(value, mine.scale[r], -shift[r]) : value - shift[r]);
+                    const float term = power_of_two(value - shift[r]);
                     terms[r] += term;
                     if constexpr (has_moments) { // 0 times infinity is no number
                         moments[r] += term != 0 ? term * (value - of_column.log_weight * log2_of_e) : 0.0F;

@@ -106,7 +106,10 @@ constexpr cut_shape tiled_shape{.block_rows = 128, .tile_rows = 128, .wanted_blo
 /// group fetches tiles ahead; a tile of the right serves both products. Weights go from the registers of the first
 /// product into the second.
 ///
-/// Weights: as for fused_sums. `cols`: of the packed rows. Sums are computed in any case, and stored if wanted.
+/// Weights: as for fused_sums. With has_common_way also, where the rows of the slice have one factor and nothing else,
+///     is_common(rows, first, last)                    may no row of the right from `first` to `last` be left out?
+///     weigh_common(rows, product, factor, rescale)    weigh() then, or false
+/// `cols`: of the packed rows. Sums are computed in any case, and stored if wanted.
 template <class Weights, int cols>
 struct tiled_sums {
     static constexpr int groups = 2;
@@ -290,8 +293,8 @@ private:
                                float (&rescale)[2]) const {
         const index_t first = index_t{tile} * tile_products::rows;
         if constexpr (Weights::has_common_way) {
-            if (common != 0 && weights.is_common(rows, first, first + tile_products::rows)) {
-                Weights::weigh_common(rows, product, common, rescale);
+            if (common != 0 && weights.is_common(rows, first, first + tile_products::rows) &&
+                Weights::weigh_common(rows, product, common, rescale)) {
                 return;
             }
         }

@@ -39,8 +39,8 @@ std::array<written, 7> outputs_of(const contrast<T, S>& of) {
 }
 
 /// May two problems be solved at once, with the same result as one after the other? Rows must be as many and as wide, and nothing that
-/// one writes may be written by the other, but for the gradient of the queries: each row of it is of one block, which takes
-/// problems in order.
+/// one writes may be written by the other, but for the gradient of the queries: each row of it is of one block, which adds
+/// what problems have for it in their order.
 template <class T, class S>
 bool may_go_together(const contrast<T, S>& one, const contrast<T, S>& other) {
     if (one.query.rows() != other.query.rows() || one.query.cols() != other.query.cols()) {
