@@ -96,11 +96,13 @@ def main():
     parser.add_argument("--json")
     options = parser.parse_args()
     repeats = 3 if options.quick else 20
-    lines = []
+    json_file = open(options.json, "w", encoding="utf-8") if options.json else None  # each line at once: a fault loses no other
 
     def report(name, milliseconds):
         print(f"{name:72s} {milliseconds:10.3f} ms", flush=True)
-        lines.append({"name": name, "milliseconds": milliseconds})
+        if json_file is not None:
+            json_file.write(json.dumps({"name": name, "milliseconds": milliseconds}) + "\n")
+            json_file.flush()
 
     def both_ways(name, work, *arguments):
         for how, made in (("eager", work), ("compiled", torch.compile(work))):
@@ -149,16 +151,12 @@ def main():
         chosen = [unit_rows(256 + negatives_drawn, 128) for _ in range(3)]
         temperatures = [torch.full((256 + negatives_drawn,), 0.2, device="cuda") for _ in range(3)]
         targets = [torch.arange(256, device="cuda") for _ in range(3)]
-        sizes = f"B=256 R={negatives_drawn} C=128"
-        both_ways(f"proto_nce and its gradient, three levels, {sizes}", proto_nce, query, chosen, temperatures, targets)
+        shape = f"B=256 R={negatives_drawn} C=128"
+        both_ways(f"proto_nce and its gradient, three levels, {shape}", proto_nce, query, chosen, temperatures, targets)
         both_ways(
-            f"m_step with a queue and three levels, {sizes}",
+            f"m_step with a queue and three levels, {shape}",
             m_step, query, unit_rows(256, 128), unit_rows(negatives_drawn, 128), chosen, temperatures, targets,
         )
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            for line in lines:
-                file.write(json.dumps(line) + "\n")
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ struct query_weights {
                                              float (&rescale)[2]) {
         constexpr float log2_of_unit = 14; // of weights, as weigh() makes them: factor * unit
         constexpr float huge = 0x1p22F;
-        float scale[2];
+        float scales[2];
         float largest[2];
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
             largest[r] = product[0][2 * r];
@@ -179,8 +179,8 @@ struct query_weights {
                     largest[r] = std::fmax(largest[r], product[n][2 * r + c]); // the other one, if one is NaN
                 }
             }
-            scale[r] = mine.scale[r] * factor;
-            largest[r] = std::fmax(up_to_64th(largest_of_four_lanes(largest[r]) * scale[r]), mine.largest[r]);
+            scales[r] = mine.scale[r] * factor;
+            largest[r] = std::fmax(up_to_64th(largest_of_four_lanes(largest[r]) * scales[r]), mine.largest[r]);
         }
         if (any_of_warp(!(std::abs(largest[0]) < huge && std::abs(largest[1]) < huge))) {
             return false;
@@ -191,7 +191,7 @@ struct query_weights {
             PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
                 PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
                     float& value = product[n][2 * r + c];
-                    value = power_of_two(std::fma(value, scale[r], -shift));
+                    value = power_of_two(std::fma(value, scales[r], -shift));
                     terms += value;
                 }
             }
@@ -215,9 +215,9 @@ struct query_weights {
             }
         }
     }
-    PROTONCE_DEVICE sums_place place(const rows& mine, int r, int slice, float scale) const {
+    PROTONCE_DEVICE sums_place place(const rows& mine, int r, int slice, float factor) const {
         const index_t row = slice * read.query.rows + mine.first + r * 8;
-        return {mine.takes_part[r] ? sum + row * read.query.cols : nullptr, scale, false};
+        return {mine.takes_part[r] ? sum + row * read.query.cols : nullptr, factor, false};
     }
 
 private:
@@ -391,8 +391,8 @@ struct column_weights {
             }
         }
     }
-    PROTONCE_DEVICE sums_place place(const rows& mine, int r, int, float scale) const {
-        return {mine.row[r] >= 0 ? gradient.row(mine.row[r]) : nullptr, mine.inverse[r] * scale, is_added};
+    PROTONCE_DEVICE sums_place place(const rows& mine, int r, int, float factor) const {
+        return {mine.row[r] >= 0 ? gradient.row(mine.row[r]) : nullptr, mine.inverse[r] * factor, is_added};
     }
 };
 
