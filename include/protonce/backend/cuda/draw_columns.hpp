@@ -105,9 +105,7 @@ private:
     }
     /// Of keys [first, last), multiples of four.
     PROTONCE_DEVICE static int count_below(const std::uint32_t* key, int first, int last, std::uint32_t bound) {
-        struct alignas(16) four {
-            std::uint32_t at[4];
-        };
+        using four = at_once<std::uint32_t, 4>;
         int count = 0;
         for (int j = first; j < last; j += 4) {
             const auto others = *reinterpret_cast<const four*>(key + j);

@@ -203,9 +203,7 @@ struct finish_rows {
 
 private:
     static constexpr int piece = 4; // columns of a lane
-    struct alignas(16) four {
-        float at[piece];
-    };
+    using four = at_once<float, piece>;
     PROTONCE_DEVICE bool adds_to(int p, int first) const {
         const auto& mine = problem[p].grad_query;
         const auto& to = problem[first].grad_query;

@@ -164,14 +164,12 @@ private:
     }
 
     PROTONCE_DEVICE void begin(index_t first, float (&sum)[64]) const {
-        struct alignas(8) pair {
-            float value[2];
-        };
+        using pair = at_once<float, 2>;
         const auto* scores = reinterpret_cast<const pair*>(first_score + first) + thread_index() % 4;
         PROTONCE_UNROLL for (int n = 0; n < 16; ++n) {
             const pair score = scores[4 * n];
             PROTONCE_UNROLL for (int i = 0; i < 4; ++i) {
-                sum[n * 4 + i] = score.value[i % 2];
+                sum[n * 4 + i] = score.at[i % 2];
             }
         }
         pin_sums(sum);

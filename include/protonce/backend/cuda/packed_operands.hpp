@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/backend/cuda/block_sums.hpp>
 #include <protonce/backend/cuda/operand_forms.hpp>
 #include <protonce/backend/elementwise/table.hpp>
 
@@ -96,11 +97,7 @@ private:
             const float size = std::abs(values[c]);
             largest = size > largest ? size : largest; // NaN does not count
         }
-        for (int mask = 16; mask > 0; mask /= 2) {
-            const float other = shuffle_xor(largest, mask);
-            largest = other > largest ? other : largest;
-        }
-        const float scale = Form::scale_of(largest);
+        const float scale = Form::scale_of(fold_warp(largest, larger{}));
         const scaled_row out{values, cols, 1 / scale};
         const int words = Form::words(to.cols);
         for (int w = lane; w < words; w += 32) {

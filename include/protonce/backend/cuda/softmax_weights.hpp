@@ -57,9 +57,7 @@ struct sums_place {
     /// Sums of columns first + 8 n and the one behind it, sum(n, 0) and sum(n, 1), for n below 16: those below `cols`.
     template <class Sum>
     PROTONCE_DEVICE void store(index_t first, index_t cols, const Sum& sum) const {
-        struct alignas(8) pair {
-            float value[2];
-        };
+        using pair = at_once<float, 2>;
         constexpr int count = 16;
         if (row == nullptr) {
             return;
@@ -120,7 +118,7 @@ struct query_weights {
             out.without = left_out::of(read, first);
         }
         out.with_masks = has_masks && !has_ranks ? read.num_with_masks() : 0;
-        out.num_used = read.num_used();
+        out.num_used = has_common_way ? read.num_used() : 0;
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
             const index_t i = first + r * 8;
             out.takes_part[r] = i < read.query.rows && read.takes_part(i);
@@ -148,18 +146,12 @@ struct query_weights {
         }
         float shift[2];
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-            float largest = product[0][2 * r];
-            PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
-                PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
-                    largest = std::fmax(largest, product[n][2 * r + c]); // the other one, if one is NaN
-                }
-            }
-            shift[r] = raise(mine, r, largest_of_four_lanes(largest), rescale);
+            shift[r] = raise(mine, r, largest_of_row(product, r), rescale);
         }
         take_terms(mine, product, column, unit, shift, rescale);
     }
 
-    /// Where all columns of a tile have one factor, and may not be left out: what weigh() does with half the instructions.
+    /// Where all columns of a tile have one factor, and may not be left out: what weigh() does, in fewer instructions.
     static constexpr bool has_common_way = !has_ranks;
     PROTONCE_DEVICE bool is_common(const rows& mine, index_t first, index_t last) const {
         return first >= mine.with_masks && last <= mine.num_used;
@@ -173,14 +165,8 @@ struct query_weights {
         float scales[2];
         float largest[2];
         PROTONCE_UNROLL for (int r = 0; r < 2; ++r) {
-            largest[r] = product[0][2 * r];
-            PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
-                PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
-                    largest[r] = std::fmax(largest[r], product[n][2 * r + c]); // the other one, if one is NaN
-                }
-            }
             scales[r] = mine.scale[r] * factor;
-            largest[r] = std::fmax(up_to_64th(largest_of_four_lanes(largest[r]) * scales[r]), mine.largest[r]);
+            largest[r] = std::fmax(up_to_64th(largest_of_row(product, r) * scales[r]), mine.largest[r]);
         }
         if (any_of_warp(!(std::abs(largest[0]) < huge && std::abs(largest[1]) < huge))) {
             return false;
@@ -221,6 +207,17 @@ struct query_weights {
     }
 
 private:
+    /// Of the four lanes that share a row of a tile.
+    template <int tiles>
+    PROTONCE_DEVICE static float largest_of_row(const float (&product)[tiles][4], int r) {
+        float largest = product[0][2 * r];
+        PROTONCE_UNROLL for (int n = 0; n < tiles; ++n) {
+            PROTONCE_UNROLL for (int c = 0; c < 2; ++c) {
+                largest = std::fmax(largest, product[n][2 * r + c]); // the other one, if one is NaN
+            }
+        }
+        return largest_of_four_lanes(largest);
+    }
     /// The largest exponent so far, which terms are to be divided by, when one more is known.
     PROTONCE_DEVICE static float raise(rows& mine, int r, float exponent, float (&rescale)[2]) {
         const float largest = std::fmax(mine.largest[r], exponent); // the other one, if one is NaN

@@ -129,3 +129,13 @@ PROTONCE_DEVICE inline void multiply_add_f16(float (&c)[4], const std::uint32_t 
 #else
 #error "protonce: kernels are for nvcc, or for the block emulator of the tests"
 #endif
+
+namespace protonce::inline v0::detail::cuda {
+
+/// Neighbouring values in memory that a thread reads or writes at once: 8 or 16 bytes, aligned to as many.
+template <class V, int count>
+struct alignas(count * sizeof(V)) at_once {
+    V at[count];
+};
+
+} // namespace protonce::inline v0::detail::cuda

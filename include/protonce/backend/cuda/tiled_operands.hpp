@@ -37,9 +37,9 @@ struct pack_tiles {
     using operands = tiled_operands;
     static constexpr int threads = 128;
     static constexpr int lanes = 16;
-    static constexpr int at_once = 2;
+    static constexpr int rows_at_once = 2;
     static constexpr int next_row = threads / lanes; // of the same lanes
-    static constexpr int block_rows = at_once * next_row;
+    static constexpr int block_rows = rows_at_once * next_row;
     static constexpr int piece = 8; // columns
     static constexpr int pieces = (most_cols + lanes * piece - 1) / (lanes * piece);
 
@@ -73,18 +73,18 @@ struct pack_tiles {
     template <class Source>
     PROTONCE_DEVICE static void work(const operands& to, index_t cols, index_t block, const Source& source) {
         const index_t first = block * block_rows + thread_index() / lanes;
-        index_t at[at_once];
-        float temperature[at_once];
-        values mine[at_once];
-        PROTONCE_UNROLL for (int r = 0; r < at_once; ++r) { // all is asked for before any of it is needed
+        index_t at[rows_at_once];
+        float temperature[rows_at_once];
+        values mine[rows_at_once];
+        PROTONCE_UNROLL for (int r = 0; r < rows_at_once; ++r) { // all is asked for before any of it is needed
             const index_t i = first + r * next_row;
             at[r] = i < to.count ? source.of(i) : -1;
         }
-        PROTONCE_UNROLL for (int r = 0; r < at_once; ++r) {
+        PROTONCE_UNROLL for (int r = 0; r < rows_at_once; ++r) {
             temperature[r] = at[r] >= 0 ? source.temperature(at[r]) : 1.0F;
             load(at[r] >= 0 ? source.row(at[r]) : nullptr, cols, mine[r]);
         }
-        PROTONCE_UNROLL for (int r = 0; r < at_once; ++r) {
+        PROTONCE_UNROLL for (int r = 0; r < rows_at_once; ++r) {
             const index_t i = first + r * next_row;
             const float factor = 1 / temperature[r];
             if (source.has_temperatures()) {
@@ -117,7 +117,7 @@ struct pack_tiles {
     PROTONCE_DEVICE static int lane() { return thread_index() % lanes; }
     /// Zeros where `row` is null.
     PROTONCE_DEVICE static void load(const float* row, index_t cols, values& mine) {
-        const bool is_aligned = reinterpret_cast<std::uintptr_t>(row) % sizeof(four<float>) == 0;
+        const bool is_aligned = reinterpret_cast<std::uintptr_t>(row) % sizeof(at_once<float, 4>) == 0;
         PROTONCE_UNROLL for (int p = 0; p < pieces; ++p) {
             load(row, cols, (p * lanes + lane()) * piece, is_aligned, mine.at[p]);
         }
@@ -140,13 +140,13 @@ struct pack_tiles {
         PROTONCE_UNROLL for (int p = 0; p < pieces; ++p) {
             const index_t first = (p * lanes + lane()) * piece;
             if (at >= 0 && first < to.cols) {
-                four<std::uint32_t> words;
+                at_once<std::uint32_t, 4> words;
                 PROTONCE_UNROLL for (int w = 0; w < 4; ++w) {
                     words.at[w] = to_f16_pair(mine.at[p][2 * w] * inverse, mine.at[p][2 * w + 1] * inverse);
                 }
                 auto* place = to.tile(at / half_tiles::rows) +
                               half_tiles::at(at % half_tiles::rows, first, to.cols / half_tiles::cols);
-                *reinterpret_cast<four<std::uint32_t>*>(place) = words;
+                *reinterpret_cast<at_once<std::uint32_t, 4>*>(place) = words;
             }
         }
         if (at >= 0 && lane() == 0) {
@@ -171,15 +171,11 @@ private:
     }
     static index_t padded_cols(index_t cols) { return cols <= 64 ? 64 : cols <= 128 ? 128 : most_tiled_cols; }
 
-    template <class V>
-    struct alignas(16) four {
-        V at[4];
-    };
     PROTONCE_DEVICE static void load(const float* row, index_t cols, index_t first, bool is_aligned,
                                      float (&to)[piece]) {
         if (row != nullptr && is_aligned && first + piece <= cols) {
             PROTONCE_UNROLL for (int h = 0; h < piece / 4; ++h) {
-                const auto from = *reinterpret_cast<const four<float>*>(row + first + h * 4);
+                const auto from = *reinterpret_cast<const at_once<float, 4>*>(row + first + h * 4);
                 PROTONCE_UNROLL for (int e = 0; e < 4; ++e) {
                     to[h * 4 + e] = from.at[e];
                 }
