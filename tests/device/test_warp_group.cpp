@@ -47,7 +47,7 @@ struct ring_kernel {
                     init_barrier(full + stage, 1);
                     init_barrier(empty + stage, 128);
                 }
-                publish_barriers();
+                publish_shared();
             }
             sync_block();
             if (thread_index() < 128) {
@@ -92,7 +92,7 @@ struct product_kernel {
             unsigned char* right = left + of_a.bytes;
             if (thread_index() == 0) {
                 init_barrier(barrier, 1);
-                publish_barriers();
+                publish_shared();
                 arrive_expecting(barrier, of_a.bytes + of_b.bytes);
                 copy_bulk(left, a, of_a.bytes, barrier);
                 copy_bulk(right, b, of_b.bytes, barrier);
@@ -140,7 +140,7 @@ struct product_of_registers {
             unsigned char* right = shared_memory() + 128;
             if (thread_index() == 0) {
                 init_barrier(barrier, 1);
-                publish_barriers();
+                publish_shared();
                 arrive_expecting(barrier, of_b.bytes);
                 copy_bulk(right, b, of_b.bytes, barrier);
             }

@@ -107,7 +107,7 @@ public:
         if constexpr (has_tensor_cores) {
             const bool has_form =
                 losses_ != loss_precision::precise && cols <= detail::cuda::most_fused_cols && has_groups();
-            return has_form ? detail::cuda::keep_rows::packing::kept_size(rows, cols) : 0;
+            return has_form ? packing::kept_size(rows, cols) : 0;
         } else {
             return 0;
         }
@@ -115,13 +115,32 @@ public:
     void pack_rows(matrix_view<const T, space> x, vector_view<const index_t, space> places,
                    vector_view<T, space> packed) {
         if constexpr (has_tensor_cores) {
-            const detail::cuda::keep_rows kernel{x, detail::data_of(places),
-                                                 detail::cuda::keep_rows::packing::kept(packed.data(), 0, x.cols())};
-            this->run().launch(kernel.blocks(), 0, kernel);
+            keep(x, detail::data_of(places), nullptr, packing::kept(packed.data(), 0, x.cols()));
+        }
+    }
+    /// And prototypes with their temperatures by levels.
+    index_t packed_pool_size(index_t rows, index_t cols) {
+        if constexpr (has_tensor_cores) {
+            return packed_size(rows, cols) > 0 ? packing::pool_size(rows, cols) : 0;
+        } else {
+            return 0;
+        }
+    }
+    void pack_pool(matrix_view<const T, space> x, vector_view<const T, space> temperature,
+                   vector_view<T, space> packed) {
+        if constexpr (has_tensor_cores) {
+            keep(x, nullptr, temperature.data(), packing::pool(packed.data(), x.rows(), 0, x.cols()));
         }
     }
 
 private:
+    using packing = detail::cuda::pack_tiles<detail::cuda::most_tiled_cols>; // of rows that stay packed
+
+    template <class To>
+    void keep(matrix_view<const T, space> x, const index_t* places, const T* temperature, const To& to) {
+        const detail::cuda::keep_rows<To> kernel{x, places, temperature, to};
+        this->run().launch(kernel.blocks(), 0, kernel);
+    }
     void contrast_fused(std::span<const contrast<T, space>> problems) {
         using detail::cuda::by_warps, detail::cuda::fused_contrast, detail::cuda::half_form, detail::cuda::tf32_form;
         if (losses_ == loss_precision::precise) {

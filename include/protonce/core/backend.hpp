@@ -168,6 +168,14 @@ concept packs_rows = requires(B& be, seam_matrix<B, const T> x, seam_vector<B, c
     be.pack_rows(x, places, packed); // row i at places_i, all distinct, or at i without places
 };
 
+/// A backend that can keep columns with temperatures of their own, of which each call of softmax_contrast() picks some.
+template <class B, class T = typename B::value_type>
+concept packs_pools = requires(B& be, seam_matrix<B, const T> x, seam_vector<B, const T> temperature,
+                               seam_vector<B, T> packed) {
+    { be.packed_pool_size(index_t{}, index_t{}) } -> std::same_as<index_t>; // as packed_size()
+    be.pack_pool(x, temperature, packed);                                   // all rows
+};
+
 /// The rank-th column, in ascending order, of those that are not among the `batch` ascending ones, id[b]: as many of these are passed as
 /// have at most `rank` others below, which for the b-th are id[b] - b.
 template <class Ids>

@@ -21,6 +21,7 @@ struct contrast {
     matrix_view<const T, S> query{};   // (B, C)
     matrix_view<const T, S> columns{}; // (P, C) queue, keys, both views, prototypes; P may be 0 if `positive` is given
     vector_view<const T, S> packed{};  // `columns` as the backend's pack_rows() keeps them, beside them; or empty
+    vector_view<const T, S> packed_pool{}; // `columns` with their own temperatures, as pack_pool() keeps them; or empty
     vector_view<const index_t, S> column_id{};    // (J,) distinct pool rows that are used, read in place; empty: all P
     vector_view<const index_t, S> column_count{}; // (1,) only this many of column_id are used; empty: all of them
     matrix_view<const T, S>

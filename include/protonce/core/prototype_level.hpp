@@ -11,6 +11,7 @@ struct prototype_level {
     vector_view<const label_t, S>
         assignment{}; // (N,) cluster of each sample in [0, K); -1: none, the sample has no term here
     vector_view<const T, S> temperatures{}; // (K,) concentration phi of each cluster, positive
+    vector_view<const T, S> packed{}; // optional: prototypes and temperatures in a form of the backend's (clustering::pack)
 };
 
 } // namespace protonce::inline v0

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 namespace protonce::inline v0 {
 
@@ -53,6 +54,9 @@ public:
         be.fill(assignment_.view(), label_t{-1});
         be.fill(squared_distance_.view(), 0.0);
         be.fill(temperatures_.view(), value_type{});
+        if constexpr (detail::packs_pools<B>) {
+            packed_ = buffer<value_type, space>(be.memory(), be.packed_pool_size(num_clusters, num_cols));
+        }
     }
 
     index_t num_rows() const { return assignment_.size(); }       // N
@@ -63,7 +67,10 @@ public:
     matrix_view<value_type, space> centroids() { return centroids_.rows(num_cols_); }
     matrix_view<const value_type, space> centroids() const { return centroids_.rows(num_cols_); }
     /// (K, C) L2-normalised centroids, as ProtoNCE uses them
-    matrix_view<value_type, space> prototypes() { return prototypes_.rows(num_cols_); }
+    matrix_view<value_type, space> prototypes() {
+        is_packed_ = false;
+        return prototypes_.rows(num_cols_);
+    }
     matrix_view<const value_type, space> prototypes() const { return prototypes_.rows(num_cols_); }
     /// (N,) cluster of each sample; -1: none
     vector_view<label_t, space> assignment() { return assignment_.view(); }
@@ -72,13 +79,33 @@ public:
     vector_view<double, space> squared_distance() { return squared_distance_.view(); }
     vector_view<const double, space> squared_distance() const { return squared_distance_.view(); }
     /// (K,) concentration phi of each cluster, as concentration() fills it
-    vector_view<value_type, space> temperatures() { return temperatures_.view(); }
+    vector_view<value_type, space> temperatures() {
+        is_packed_ = false;
+        return temperatures_.view();
+    }
     vector_view<const value_type, space> temperatures() const { return temperatures_.view(); }
 
     /// The part that concentration() reads.
     cluster_spread<space> spread() const { return {squared_distance(), assignment()}; }
     /// The part that the losses read.
-    prototype_level<value_type, space> level() const { return {prototypes(), assignment(), temperatures()}; }
+    prototype_level<value_type, space> level() const {
+        prototype_level<value_type, space> out{prototypes(), assignment(), temperatures()};
+        if (is_packed_) {
+            out.packed = packed_.view();
+        }
+        return out;
+    }
+    /// Keeps prototypes and temperatures, when both are written, in the form in which the backend's losses want them, if it has one: then
+    /// they need not make it in each step. level() hands it on until one of the two is asked for in order to be written, and so must nobody
+    /// write to views from before.
+    void pack(B& be) {
+        if constexpr (detail::packs_pools<B>) {
+            if (packed_.size() > 0) {
+                be.pack_pool(std::as_const(*this).prototypes(), std::as_const(*this).temperatures(), packed_.view());
+                is_packed_ = true;
+            }
+        }
+    }
 
 private:
     index_t num_cols_ = 0;
@@ -87,6 +114,8 @@ private:
     buffer<label_t, space> assignment_;
     buffer<double, space> squared_distance_;
     buffer<value_type, space> temperatures_;
+    buffer<value_type, space> packed_; // prototypes and temperatures, or nothing
+    bool is_packed_ = false;
 };
 
 /// What fill_clustering() reads.

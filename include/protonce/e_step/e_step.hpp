@@ -148,6 +148,7 @@ void e_step(B& be, const std::type_identity_t<e_step_inputs<B>>& in, const e_ste
         report.clusters = solver.run();
         solver.write(levels[m]);
         report.concentration = concentration(be, levels[m].spread(), spread, levels[m].temperatures());
+        levels[m].pack(be);
         if (!reports.empty()) {
             reports[m] = report;
         }

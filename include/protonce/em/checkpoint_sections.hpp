@@ -194,6 +194,7 @@ void read_level(B& be, section_reader& in, std::uint32_t number, clustering<B>& 
     in.template values<double>(be, section::squared_distance, number, level.squared_distance(), anything);
     in.template values<value>(be, section::temperatures, number, level.temperatures(),
                               [](value x) { return check::is_positive(x); });
+    level.pack(be);
 }
 
 template <backend B>

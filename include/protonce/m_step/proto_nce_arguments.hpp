@@ -104,6 +104,21 @@ void check_given_negatives([[maybe_unused]] B& be, [[maybe_unused]] std::string_
     }
 }
 
+/// What a clustering keeps of a level besides, if the backend has a form of its own; another one passes it over.
+template <backend B>
+void check_packed_level([[maybe_unused]] B& be, std::string_view function, std::string_view argument,
+                        const prototype_level<value_of<B>, typename B::space>& level) {
+    check::well_formed(function, argument, level.packed);
+    if constexpr (packs_pools<B>) {
+        const index_t needed = be.packed_pool_size(level.prototypes.rows(), level.prototypes.cols());
+        if (!level.packed.empty() && level.packed.size() < needed) {
+            check::fail_shape(function, argument,
+                              "must hold as many rows as prototypes, " + check::text(needed) + " values or more",
+                              check::text(level.packed.size()) + " values");
+        }
+    }
+}
+
 /// As many elements as levels, or none.
 template <class Span>
 void check_levels(std::string_view function, std::string_view argument, const Span& elements, std::size_t levels) {
@@ -198,6 +213,7 @@ proto_nce_rows<B> check_proto_nce(B& be, typename workspace<typename B::space>::
         const element_name temperatures("levels", m, ".temperatures");
         check::size(function, temperatures, level.temperatures, level.prototypes.rows());
         check_positive<B>(function, temperatures, level.temperatures);
+        check_packed_level(be, function, element_name("levels", m, ".packed"), level);
     }
     check_proto_nce_outputs(function, in, options, out);
 

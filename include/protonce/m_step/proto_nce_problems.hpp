@@ -181,6 +181,7 @@ proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>
         problem.query = in.query;
         problem.columns = level.prototypes;
         problem.own = rows.own.row(level_number);
+        problem.packed_pool = level.packed;
         problem.temperature = level.temperatures;
         problem.row_scale = options.reduction == reduction::mean ? scales.slice(level_number, 1) : scales;
 

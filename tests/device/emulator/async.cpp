@@ -53,6 +53,21 @@ struct matrix_place {
 
 } // namespace
 
+/// Is what a copy of a thread left there hidden from products? Of the 16 bytes that hold it.
+char& block_runner::is_unpublished(const void* shared) {
+    const auto offset = static_cast<std::size_t>(static_cast<const unsigned char*>(shared) - shared_.begin());
+    return is_unpublished_[offset / copy_queue::bytes];
+}
+
+void block_runner::publish_shared() {
+    std::vector<void*>& landed = running().copies.landed();
+    for (const void* to : landed) {
+        is_unpublished(to) = 0;
+    }
+    landed.clear();
+    maybe_pause();
+}
+
 void block_runner::check_barrier(const std::uint64_t* barrier) {
     if (!shared_.holds(barrier, 8) || reinterpret_cast<std::uintptr_t>(barrier) % 8 != 0) {
         fail(fault_kind::barrier, "a barrier that is not in shared memory, aligned to 8 bytes");
@@ -169,6 +184,11 @@ product_queue::read_operands block_runner::matrix_reader(int warp) {
                     if (!shared_.holds(from, 2)) {
                         throw fault(fault_kind::product,
                                     describe(fault_kind::product, -1) + "a matrix that leaves the shared memory");
+                    }
+                    if (is_unpublished(from) != 0) {
+                        throw fault(fault_kind::product,
+                                    describe(fault_kind::product, -1) +
+                                        "a matrix in which copies of a thread have not been published");
                     }
                     std::uint16_t bits = 0;
                     std::memcpy(&bits, from, 2);

@@ -50,6 +50,7 @@ void copy_queue::wait(std::size_t left) {
         } else {
             std::memset(copies_[i].to, 0, bytes);
         }
+        landed_.push_back(copies_[i].to);
     }
     copies_.erase(copies_.begin(), copies_.begin() + static_cast<std::ptrdiff_t>(done));
     ends_.erase(ends_.begin(), ends_.begin() + static_cast<std::ptrdiff_t>(groups));
@@ -64,6 +65,7 @@ void copy_queue::wait(std::size_t left) {
 void copy_queue::clear() {
     copies_.clear();
     ends_.clear();
+    landed_.clear();
 }
 
 std::size_t chooser::below(std::size_t limit) {
@@ -117,6 +119,7 @@ void block_runner::run_grid() {
 void block_runner::run_block() {
     shared_.poison();
     copies_.clear();
+    std::fill(is_unpublished_.begin(), is_unpublished_.end(), char{0});
     for (product_queue& products : products_) {
         products.restart();
     }
@@ -292,6 +295,7 @@ void block_runner::copy(void* to, const void* from, bool valid) {
     if (valid && !is_aligned(from)) {
         fail(fault_kind::copy, "copies from an address that is not aligned to 16 bytes");
     }
+    is_unpublished(to) = 1;
     running().copies.add(to, valid ? from : nullptr);
     maybe_pause();
 }

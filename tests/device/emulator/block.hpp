@@ -55,6 +55,8 @@ public:
     void wait(std::size_t left);
     void clear();
     bool is_empty() const { return copies_.empty(); }
+    /// Where copies have landed since the thread last published what it wrote.
+    std::vector<void*>& landed() { return landed_; }
 
 private:
     struct pending {
@@ -63,6 +65,7 @@ private:
     };
     std::vector<pending> copies_;   // that are under way
     std::vector<std::size_t> ends_; // of the closed groups, in copies_
+    std::vector<void*> landed_;
 };
 
 struct thread {
@@ -158,6 +161,7 @@ public:
     void copy(void* to, const void* from, bool valid);
     void commit_copies();
     void wait_copies(int left);
+    void publish_shared();
     void init_barrier(std::uint64_t* barrier, int arrivals);
     void arrive(std::uint64_t* barrier, int bytes);
     void wait_barrier(std::uint64_t* barrier, int parity, call_site site);
@@ -180,6 +184,7 @@ private:
     void resume(int thread);
     void maybe_pause();
 
+    char& is_unpublished(const void* shared);
     void check_barrier(const std::uint64_t* barrier);
     bool release_barriers();
     bool land_copy();
@@ -197,6 +202,7 @@ private:
     shared_arena shared_;
     std::vector<thread> threads_ = std::vector<thread>(max_threads); // a stack is made when one is first entered
     std::vector<bulk_copy> copies_;                                  // of the block, under way
+    std::vector<char> is_unpublished_ = std::vector<char>(shared_arena::capacity / copy_queue::bytes); // by 16 bytes
     std::vector<product_queue> products_ = std::vector<product_queue>(max_threads / warp_size);
     std::exception_ptr failure_; // of a thread, for the host's stack
     bool is_running_ = false;

@@ -85,6 +85,9 @@ void commit_products() {
 void wait_products(int left, call_site site) {
     runner().wait({.at = stop::wait_products, .site = site, .mask = left});
 }
+void publish_shared() {
+    runner().publish_shared();
+}
 void copy(void* to, const void* from, bool valid) {
     runner().copy(to, from, valid);
 }

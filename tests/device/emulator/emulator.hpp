@@ -44,7 +44,7 @@ enum class fault_kind {
     unwaited_copies,   // a thread ends while its copies are under way
     barrier,           // one that is not in shared memory, or was not made
     stuck,             // threads wait at barriers that nobody completes
-    product,           // of a warp group: matrices outside of shared memory, warps that differ, sums not waited for
+    product, // of a warp group: matrices outside of shared memory or not published, warps that differ, sums not waited for
     out_of_bounds,     // something was written beside the shared memory (AddressSanitizer sees more)
 };
 
@@ -100,6 +100,7 @@ void copy(void* to, const void* from, bool valid);
 void commit_copies();
 void wait_copies(int left);
 
+void publish_shared();
 void init_barrier(std::uint64_t* barrier, int arrivals);
 void arrive(std::uint64_t* barrier, int bytes);
 void wait_barrier(std::uint64_t* barrier, int parity, call_site site);
@@ -223,7 +224,9 @@ constexpr bool has_warp_groups = true;
 inline void init_barrier(std::uint64_t* barrier, int arrivals) {
     emulator::detail::init_barrier(barrier, arrivals);
 }
-inline void publish_barriers() {}
+inline void publish_shared() {
+    emulator::detail::publish_shared();
+}
 inline void arrive(std::uint64_t* barrier) {
     emulator::detail::arrive(barrier, 0);
 }

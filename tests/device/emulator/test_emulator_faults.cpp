@@ -223,6 +223,35 @@ TEST_CASE("emulator: products of warps that differ, that nobody waits for, or of
     check_fault(fault_kind::product, {"multiples of 16 bytes"}, [&] { multiply(2040, 4, true); });
 }
 
+TEST_CASE("emulator: a product of what a thread copied and did not publish is a fault") {
+    alignas(16) static const std::uint16_t one[8] = {0x3c00};
+    const auto multiply = [](bool waits, bool publishes) {
+        launch_calling<128>(4096, [=] {
+            for (int i = cuda::thread_index(); i < 256; i += 128) {
+                cuda::copy_async_16(cuda::shared_memory() + i * 16, one, true);
+            }
+            cuda::commit_copies();
+            if (waits) {
+                cuda::wait_copies<0>();
+            }
+            if (publishes) {
+                cuda::publish_shared();
+            }
+            cuda::sync_block();
+            float sum[64] = {};
+            const auto matrix = cuda::matrix_descriptor(cuda::shared_memory(), 2048, 128);
+            cuda::begin_product(sum, matrix, matrix);
+            cuda::commit_products();
+            cuda::wait_products<0>();
+            cuda::wait_copies<0>();
+            CHECK(sum[0] == 2);
+        });
+    };
+    CHECK_NOTHROW(multiply(true, true));
+    check_fault(fault_kind::product, {"not been published"}, [&] { multiply(true, false); });
+    check_fault(fault_kind::product, {"not been published"}, [&] { multiply(false, true); });
+}
+
 TEST_CASE("emulator: a grid that a device does not start is a fault") {
     const std::size_t most = 227 * 1024;
     CHECK_NOTHROW(

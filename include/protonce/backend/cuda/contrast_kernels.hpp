@@ -63,7 +63,9 @@ struct by_groups {
     using packing = pack_tiles<cols>;
     using positives = tiled_positives<cols>;
     template <class Weights>
-    using sums = tiled_sums<Weights, cols>;
+    using sums = tiled_sums<Weights, cols, false>;
+    template <class Weights>
+    using picking_sums = tiled_sums<Weights, cols, true>;
     static constexpr cut_shape shape = tiled_shape;
 };
 
@@ -106,6 +108,13 @@ struct columns_of {
     }
 };
 
+/// Where the columns of a problem's products come from.
+enum class column_source {
+    packed, // here
+    kept,   // contrast::packed
+    picked, // contrast::packed_pool
+};
+
 /// Packs the rows of a problem as its products want them.
 template <class Packing>
 struct pack_problem {
@@ -113,8 +122,9 @@ struct pack_problem {
     using operands = typename Packing::operands;
     reader read;
     operands query, columns, positive; // no positive where its logit is not compared
-    bool has_kept_columns;             // they are packed
-    float* weight_of_row;              // as columns_of has it
+    column_source source;
+    const float* pool_scale; // of each row of the pool, where columns are picked
+    float* weight_of_row;    // as columns_of has it
 
     index_t blocks() const { return Packing::blocks(query) + column_blocks() + Packing::blocks(positive); }
     static constexpr std::size_t shared_bytes() { return 0; }
@@ -126,8 +136,8 @@ struct pack_problem {
         const columns_of pool{read, weight_of_row};
         if (of_columns < 0) {
             Packing::work(query, cols, block, queries_of{read});
-        } else if (of_positive < 0 && has_kept_columns) {
-            describe_kept(of_columns * threads + thread_index(), pool);
+        } else if (of_positive < 0 && source != column_source::packed) {
+            describe(of_columns * threads + thread_index(), pool);
         } else if (of_positive < 0) {
             Packing::work(columns, cols, of_columns, pool);
         } else {
@@ -137,9 +147,10 @@ struct pack_problem {
 
 private:
     PROTONCE_HOST_DEVICE index_t column_blocks() const {
-        return has_kept_columns ? ceil_div(Packing::padded(columns), threads) : Packing::blocks(columns);
+        return source == column_source::packed ? Packing::blocks(columns) : ceil_div(Packing::padded(columns), threads);
     }
-    PROTONCE_DEVICE void describe_kept(index_t j, const columns_of& pool) const {
+    /// A column whose row is packed.
+    PROTONCE_DEVICE void describe(index_t j, const columns_of& pool) const {
         if (j >= Packing::padded(columns)) {
             return;
         }
@@ -147,7 +158,8 @@ private:
         column_info of_row = column_info::none();
         if (p >= 0) {
             of_row = pool.info(j, p);
-            of_row.factor = 1 / pool.temperature(p) * columns.scale_of(j);
+            of_row.factor =
+                source == column_source::picked ? pool_scale[p] : 1 / pool.temperature(p) * columns.scale_of(j);
         }
         columns.info[j] = of_row;
     }

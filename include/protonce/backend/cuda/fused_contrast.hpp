@@ -29,8 +29,8 @@ struct fused_problem {
     query_pass pass;
     fused_cut cut;
     operands query;
-    bool has_kept_columns;
-    operands columns;
+    column_source source;
+    operands columns;  // nothing but `info` where they are picked
     operands positive; // none where its logit is not compared
     float* weight_of_row;
     float* logit; // (B,) of the positives, or null
@@ -45,8 +45,7 @@ struct fused_problem {
     fused_problem(Scope& scope, const problem& of, index_t wanted_blocks)
         : given(of), read(of), pass(pass_of(of)),
           cut(Method::shape, of.query.rows(), read.most_used, of.query.cols(), has_sums(), wanted_blocks),
-          query(packing::take(scope, of.query.rows(), of.query.cols())),
-          has_kept_columns(can_keep && !of.packed.empty() && of.column_id.empty() && read.has_one_temperature),
+          query(packing::take(scope, of.query.rows(), of.query.cols())), source(source_of(of)),
           columns(take_columns(scope, of)),
           positive(with_info(scope, packing::take(scope, has_ranks() ? of.query.rows() : 0, of.query.cols()))) {
         const index_t rows = of.query.rows();
@@ -72,14 +71,31 @@ struct fused_problem {
         const bool has_masks = !of.own.empty() || !of.self.empty() || !of.row_group.empty();
         return has_masks ? query_pass::masked_sums : query_pass::sums;
     }
+    /// A pool can be picked from for the queries' sake alone: the pass for the columns has them on its left.
+    static column_source source_of(const problem& of) {
+        const bool has_one_temperature = of.temperature.size() <= 1;
+        if (can_keep && !of.packed.empty() && of.column_id.empty() && has_one_temperature) {
+            return column_source::kept;
+        }
+        const bool can_pick = !of.own.empty() && !has_one_temperature && !has_column_pass(of);
+        return can_keep && can_pick && !of.packed_pool.empty() ? column_source::picked : column_source::packed;
+    }
+    /// Problems that may share the launch of the pass over the columns.
+    static bool are_alike(const problem& one, const problem& other) {
+        return pass_of(one) == pass_of(other) &&
+               (source_of(one) == column_source::picked) == (source_of(other) == column_source::picked);
+    }
     bool has_ranks() const { return pass == query_pass::ranks || pass == query_pass::moments; }
     static constexpr bool can_keep = requires { &packing::kept; };
     template <class Scope>
     operands take_columns(Scope& scope, const problem& of) const {
         if constexpr (can_keep) {
-            if (has_kept_columns) { // which nothing writes here
+            if (source == column_source::kept) { // which nothing writes here
                 return with_info(scope,
                                  packing::kept(const_cast<float*>(of.packed.data()), read.most_used, of.query.cols()));
+            }
+            if (source == column_source::picked) {
+                return with_info(scope, {.count = read.most_used, .padded = packing::padded(read.most_used)});
             }
         }
         return with_info(scope, packing::take(scope, read.most_used, of.query.cols()));
@@ -90,16 +106,34 @@ struct fused_problem {
         return of;
     }
     bool has_sums() const { return !given.grad_query.empty(); }
-    bool has_column_pass() const { return !given.grad_columns.empty() || given.grad_temperature.size() > 1; }
+    static bool has_column_pass(const problem& of) {
+        return !of.grad_columns.empty() || of.grad_temperature.size() > 1;
+    }
+    bool has_column_pass() const { return has_column_pass(given); }
     bool has_one_gradient() const { return has_sums() && given.grad_columns.data() == given.grad_query.data(); }
 
-    template <query_pass which>
+    pack_problem<packing> pack() const {
+        const float* pool_scale = nullptr;
+        if constexpr (can_keep) {
+            if (source == column_source::picked) {
+                pool_scale = pool().scale;
+            }
+        }
+        return {read, query, columns, positive, source, pool_scale, weight_of_row};
+    }
+    /// `picks`: the columns are picked from a pool
+    template <query_pass which, bool picks>
     auto query_kernel() const {
         constexpr bool masks = which != query_pass::sums;
         constexpr bool moments = which == query_pass::moments;
         constexpr bool ranks = which == query_pass::ranks || moments;
-        return kernel(query, columns, columns.info, cut, has_sums(),
-                      query_weights<masks, ranks, moments>{read, logit, query.scale, cut.slices, part, moment, sum});
+        using weights = query_weights<masks, ranks, moments>;
+        const weights of{read, logit, query.scale, cut.slices, part, moment, sum};
+        if constexpr (picks) {
+            return typename Method::template picking_sums<weights>{query, pool(), columns.info, cut, has_sums(), of};
+        } else {
+            return kernel(query, columns, columns.info, cut, has_sums(), of);
+        }
     }
     /// Logits once more, now that the sums of the rows are known.
     auto column_kernel() const {
@@ -134,6 +168,10 @@ struct fused_problem {
     }
 
 private:
+    auto pool() const {
+        auto* memory = const_cast<float*>(given.packed_pool.data()); // which nothing writes here
+        return packing::pool(memory, given.columns.rows(), read.most_used, given.query.cols());
+    }
     template <class Weights>
     static typename Method::template sums<Weights> kernel(const operands& left, const operands& right,
                                                           const typename Weights::info* of_right, const fused_cut& cut,
@@ -177,7 +215,7 @@ public:
         for (std::size_t i = 0; i < problems.size(); ++i) {
             index_t like_this = 0; // share a launch
             for (const auto& problem : problems) {
-                like_this += state::pass_of(problem) == state::pass_of(problems[i]) ? 1 : 0;
+                like_this += state::are_alike(problem, problems[i]) ? 1 : 0;
             }
             problem_[i].emplace(scope, problems[i], Method::shape.wanted_blocks / like_this);
         }
@@ -185,10 +223,7 @@ public:
 
     void solve(Run& run) const {
         const auto all = [](const state&) { return true; };
-        launch(run, all, [](const state& of) {
-            return pack_problem<typename state::packing>{
-                of.read, of.query, of.columns, of.positive, of.has_kept_columns, of.weight_of_row};
-        });
+        launch(run, all, [](const state& of) { return of.pack(); });
         launch(
             run, [](const state& of) { return of.has_ranks(); },
             [](const state& of) {
@@ -198,6 +233,10 @@ public:
         pass_over_columns<query_pass::masked_sums>(run);
         pass_over_columns<query_pass::ranks>(run);
         pass_over_columns<query_pass::moments>(run);
+        if constexpr (state::can_keep) {
+            pass_over_columns<query_pass::masked_sums, true>(run);
+            pass_over_columns<query_pass::ranks, true>(run);
+        }
         finish(run);
         for (std::size_t i = 0; i < count_; ++i) {
             sum_temperature(run, *problem_[i]);
@@ -223,11 +262,11 @@ private:
             launch_side_by_side(run, count, [&](std::size_t i) { return make(*chosen[i]); });
         }
     }
-    template <query_pass which>
+    template <query_pass which, bool picks = false>
     void pass_over_columns(Run& run) const {
         launch(
-            run, [](const state& of) { return of.pass == which; },
-            [](const state& of) { return of.template query_kernel<which>(); });
+            run, [](const state& of) { return of.pass == which && (of.source == column_source::picked) == picks; },
+            [](const state& of) { return of.template query_kernel<which, picks>(); });
     }
     void finish(Run& run) const {
         constexpr index_t few_rows = 512; // a few blocks a processor

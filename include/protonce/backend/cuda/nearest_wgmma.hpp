@@ -54,7 +54,7 @@ struct nearest_wgmma {
                     init_barrier(full(stage), 1);
                     init_barrier(empty(stage), consumers / 32);
                 }
-                publish_barriers();
+                publish_shared();
             }
             sync_block();
             if (thread_index() < consumers) {

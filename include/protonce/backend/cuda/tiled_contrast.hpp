@@ -3,22 +3,19 @@
 #include <protonce/backend/cuda/fused_sums.hpp>
 #include <protonce/backend/cuda/ring.hpp>
 #include <protonce/backend/cuda/softmax_weights.hpp>
+#include <protonce/backend/cuda/tile_ring.hpp>
 #include <protonce/backend/cuda/tiled_operands.hpp>
 #include <protonce/backend/cuda/warp_group.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 namespace protonce::inline v0::detail::cuda {
 
-/// How tiles lie in shared memory, and the products of a group of four warps with them: 64 of its rows and 128 rows of
-/// another tile.
-struct tile_products {
-    static constexpr int rows = static_cast<int>(half_tiles::rows);
+/// The products of a group of four warps with tiles in shared memory: 64 rows of one and 128 rows of another.
+struct tile_products : tile_order {
     static constexpr int group_rows = 64;
-    static constexpr int next_row_core = 128;                      // bytes to the next 8 rows
-    static constexpr int next_col_core = rows / 8 * next_row_core; // to the next 8 columns
-    static constexpr int slab_cols = static_cast<int>(fused_cut::slab_cols);
 
     /// sum = 64 rows of the left times the 128 of the right.
     template <int cols>
@@ -71,7 +68,7 @@ struct tiled_positives {
             auto* barrier = reinterpret_cast<std::uint64_t*>(right + query.tile_bytes());
             if (thread_index() == 0) {
                 init_barrier(barrier, 1);
-                publish_barriers();
+                publish_shared();
                 arrive_expecting(barrier, 2 * query.tile_bytes());
                 copy_bulk(left, query.tile(block), query.tile_bytes(), barrier);
                 copy_bulk(right, positive.tile(block), query.tile_bytes(), barrier);
@@ -109,20 +106,23 @@ constexpr cut_shape tiled_shape{.block_rows = 128, .tile_rows = 128, .wanted_blo
 /// Weights: as for fused_sums. With has_common_way also, where the rows of the slice have one factor and nothing else,
 ///     is_common(rows, first, last)                    may no row of the right from `first` to `last` be left out?
 ///     weigh_common(rows, product, factor, rescale)    weigh() then, or false
-/// `cols`: of the packed rows. Sums are computed in any case, and stored if wanted.
-template <class Weights, int cols>
+/// `cols`: of the packed rows. `picks`: the rows of the right are picked from a pool, else they lie in tiles. Sums are computed in any case,
+/// and stored if wanted.
+template <class Weights, int cols, bool picks = false>
 struct tiled_sums {
     static constexpr int groups = 2;
     static constexpr int consumers = groups * 128;
     static constexpr int threads = consumers + 128; // registers are given to whole groups
     static constexpr int blocks_a_processor = 1;
     static constexpr int block_rows = tile_products::rows;
-    static constexpr int info_bytes = tile_products::rows * static_cast<int>(sizeof(typename Weights::info));
+    using info_type = typename Weights::info;
+    using ring = tile_ring<cols, info_type, consumers>;
+    using filler = std::conditional_t<picks, picked_rows<ring, info_type, cols>, whole_tiles<ring, info_type>>;
 
     tiled_operands left;
-    tiled_operands right;
-    const typename Weights::info* info; // of the right's rows, those of its padding too
-    fused_cut cut;                      // number of a block: (slice * slabs + slab) * row_blocks + block of rows
+    typename filler::Right right;
+    const info_type* info; // of the right's rows, those of its padding too
+    fused_cut cut;         // number of a block: (slice * slabs + slab) * row_blocks + block of rows
     bool has_sums;
     Weights weights;
 
@@ -132,56 +132,33 @@ struct tiled_sums {
     PROTONCE_DEVICE void work(int block) const {
         if constexpr (has_warp_groups) {
             const part mine = part_of(block);
-            ring_place at(stages); // of the producer
-            int next = mine.begin;
+            filler fill(right, info, mine.begin, mine.end, thread_index() - consumers);
             if (thread_index() == consumers) {
                 init_barriers();
                 fetch_left(mine);
-                for (; next < mine.end && next < mine.begin + stages; ++next) {
-                    fetch(next, at); // before others have come so far
-                }
+            }
+            if (thread_index() >= consumers) {
+                fill.start(); // before others have come so far
             }
             const auto factors = range_of_factors<threads>(
                 info, index_t{mine.begin} * tile_products::rows, index_t{mine.end} * tile_products::rows,
                 reinterpret_cast<factor_range*>(turn_of(groups))); // all threads meet there
             if (thread_index() < consumers) {
-                take_registers<240>();
+                take_registers<(threads * 168 - 128 * filler::registers) / consumers>();
                 consume(mine, factors);
             } else {
-                leave_registers<24>();
-                if (thread_index() == consumers) {
-                    for (; next < mine.end; ++next) {
-                        wait_barrier(empty(at.stage), at.parity ^ 1);
-                        fetch(next, at);
-                    }
-                }
+                leave_registers<filler::registers>();
+                fill.go_on();
             }
         }
     }
 
 private:
-    // Shared memory: the left's tile, tiles and infos by stages, barriers, one number a warp. A tile's place holds whole
-    // slabs, so that sums of columns behind the last one read what is there.
-    static constexpr int tile_bytes = tile_products::rows * cols * 2;
-    static constexpr int slab_bytes = tile_products::slab_cols / 8 * tile_products::next_col_core;
-    static constexpr int place_bytes = (tile_bytes + slab_bytes - 1) / slab_bytes * slab_bytes;
-    static constexpr int stages = cols <= tile_products::slab_cols ? 4 : 2;
-    static constexpr int stage_bytes = place_bytes + info_bytes;
-    static constexpr int scratch_begin = place_bytes + stages * stage_bytes;
-    static constexpr int barriers = 1 + 2 * stages + groups;
-    static constexpr int scratch_bytes =
-        barriers * static_cast<int>(sizeof(std::uint64_t)) + threads / 32 * static_cast<int>(sizeof(factor_range));
-
-    PROTONCE_DEVICE static unsigned char* tile_memory(int stage) {
-        return shared_memory() + place_bytes + stage * stage_bytes;
-    }
-    PROTONCE_DEVICE static std::uint64_t* left_barrier() {
-        return reinterpret_cast<std::uint64_t*>(shared_memory() + scratch_begin);
-    }
-    /// A stage's barriers: its tile has come; all warps have done with it.
-    PROTONCE_DEVICE static std::uint64_t* full(int stage) { return left_barrier() + 1 + stage; }
-    PROTONCE_DEVICE static std::uint64_t* empty(int stage) { return full(stages + stage); }
-    PROTONCE_DEVICE static std::uint64_t* turn_of(int group) { return full(2 * stages + group); }
+    // Behind the ring: turns, one number a warp.
+    static constexpr int scratch_begin = ring::barriers_begin;
+    static constexpr int scratch_bytes = (ring::barriers + groups) * static_cast<int>(sizeof(std::uint64_t)) +
+                                         threads / 32 * static_cast<int>(sizeof(factor_range));
+    PROTONCE_DEVICE static std::uint64_t* turn_of(int group) { return ring::more_barriers() + group; }
 
     /// What a block does, divided out once.
     struct part {
@@ -206,27 +183,15 @@ private:
     }
 
     PROTONCE_DEVICE static void init_barriers() {
-        init_barrier(left_barrier(), 1);
+        ring::init_barriers(filler::arrivals);
         for (int group = 0; group < groups; ++group) {
             init_barrier(turn_of(group), consumers / groups / 32);
         }
-        for (int stage = 0; stage < stages; ++stage) {
-            init_barrier(full(stage), 1);
-            init_barrier(empty(stage), consumers / 32);
-        }
-        publish_barriers();
+        publish_shared();
     }
     PROTONCE_DEVICE void fetch_left(const part& mine) const {
-        arrive_expecting(left_barrier(), tile_bytes);
-        copy_bulk(shared_memory(), left.tile(mine.row_block), tile_bytes, left_barrier());
-    }
-    /// Fills a stage, which is empty.
-    PROTONCE_DEVICE void fetch(int tile, ring_place& at) const {
-        arrive_expecting(full(at.stage), tile_bytes + info_bytes);
-        copy_bulk(tile_memory(at.stage), right.tile(tile), tile_bytes, full(at.stage));
-        copy_bulk(tile_memory(at.stage) + place_bytes, info + index_t{tile} * tile_products::rows, info_bytes,
-                  full(at.stage));
-        at.advance();
+        arrive_expecting(ring::left_barrier(), ring::tile_bytes);
+        copy_bulk(ring::left(), left.tile(mine.row_block), ring::tile_bytes, ring::left_barrier());
     }
 
     /// Groups take turns to begin products: so one looks at its logits while those of the other are under way. Sums of a
@@ -237,7 +202,7 @@ private:
         const int group = thread_index() / 128;
         const auto lane = lane_place::here();
         const unsigned char* left_memory =
-            shared_memory() + group * (tile_products::group_rows / 8) * tile_products::next_row_core;
+            ring::left() + group * (tile_products::group_rows / 8) * tile_products::next_row_core;
         auto rows = weights.begin(index_t{mine.row_block} * block_rows + group * tile_products::group_rows +
                                   thread_index() % 128 / 32 * 16 + lane.group);
         float sum[64];
@@ -245,24 +210,25 @@ private:
             sum[i] = 0;
         }
         std::uint32_t weight[8][4] = {}; // of the tile before
-        ring_place at(stages);
+        ring_place at(ring::stages);
         int before = 0;       // its stage
         int turn = group ^ 1; // the first one passes
-        wait_barrier(left_barrier(), 0);
+        wait_barrier(ring::left_barrier(), 0);
         for (int tile = mine.begin; tile < mine.end; ++tile) {
-            const unsigned char* memory = tile_memory(at.stage);
+            const unsigned char* memory = ring::tile(at.stage);
             float product[16][4];
             auto& flat = reinterpret_cast<float(&)[64]>(product);
-            wait_barrier(full(at.stage), at.parity);
+            wait_barrier(ring::full(at.stage), at.parity);
             wait_barrier(turn_of(group), turn);
             turn ^= 1;
             tile_products::begin_logits<cols>(flat, left_memory, memory);
-            tile_products::begin_sums(sum, weight, tile_memory(before) + mine.slab * slab_bytes); // of nothing at first
+            tile_products::begin_sums(sum, weight,
+                                      ring::tile(before) + mine.slab * ring::slab_bytes); // of nothing at first
             hand_over(group);
             wait_products<1>();
             pin_sums(flat);
             float rescale[2];
-            weigh(rows, product, tile, memory + place_bytes, lane, unit, common, rescale);
+            weigh(rows, product, tile, ring::info(at.stage), lane, unit, common, rescale);
             wait_products<0>();
             pin_sums(sum);
             if (tile > mine.begin) {
@@ -278,7 +244,7 @@ private:
             before = at.stage;
             at.advance();
         }
-        tile_products::begin_sums(sum, weight, tile_memory(before) + mine.slab * slab_bytes);
+        tile_products::begin_sums(sum, weight, ring::tile(before) + mine.slab * ring::slab_bytes);
         wait_products<0>();
         pin_sums(sum);
         if (mine.slab == 0) {
@@ -309,7 +275,7 @@ private:
     }
     PROTONCE_DEVICE void release(int stage) const {
         if (thread_index() % 32 == 0) {
-            arrive(empty(stage));
+            arrive(ring::empty(stage));
         }
     }
 

@@ -21,6 +21,10 @@ struct tiled_operands {
 
     PROTONCE_HOST_DEVICE int tile_bytes() const { return static_cast<int>(half_tiles::rows * cols * 2); }
     PROTONCE_HOST_DEVICE std::uint16_t* tile(index_t number) const { return halves + number * next_tile; }
+    /// Of 8 neighbouring columns.
+    PROTONCE_HOST_DEVICE std::uint16_t* place(index_t i, index_t col) const {
+        return tile(i / half_tiles::rows) + half_tiles::at(i % half_tiles::rows, col, cols / half_tiles::cols);
+    }
     PROTONCE_HOST_DEVICE float& scale_of(index_t i) const {
         return scale != nullptr ? scale[i]
                                 : reinterpret_cast<float*>(tile(i / half_tiles::rows) +
@@ -30,6 +34,19 @@ struct tiled_operands {
 
 /// Rows up to so many columns.
 constexpr index_t most_tiled_cols = 256;
+
+/// Rows of a pool in half precision, one after the other, divided by their temperatures: what kernels pick rows from. Their scales lie behind
+/// all of them.
+struct pool_operands {
+    index_t padded = 0; // of the rows that are picked: a multiple of 128
+    index_t cols = 0;   // 64, 128 or 256, zeros behind the last one
+    std::uint16_t* halves = nullptr;
+    float* scale = nullptr; // by which a row was divided besides
+
+    PROTONCE_HOST_DEVICE std::uint16_t* row(index_t p) const { return halves + p * cols; }
+    PROTONCE_HOST_DEVICE std::uint16_t* place(index_t p, index_t col) const { return row(p) + col; }
+    PROTONCE_HOST_DEVICE float& scale_of(index_t p) const { return scale[p]; }
+};
 
 /// Packs rows of up to most_cols columns, 64, 128 or 256: 16 lanes a row, which keep it in registers, two rows at a time.
 template <int most_cols>
@@ -62,6 +79,15 @@ struct pack_tiles {
                 .cols = padded_cols(cols),
                 .halves = reinterpret_cast<std::uint16_t*>(memory),
                 .next_tile = 2 * kept_size(half_tiles::rows, cols)};
+    }
+
+    /// Rows of a pool of which some are picked: as many numbers as all of them take, and those in such memory.
+    static index_t pool_size(index_t rows, index_t cols) { return rows * (padded_cols(cols) / 2 + 1); }
+    static pool_operands pool(float* memory, index_t rows, index_t picked, index_t cols) {
+        return {.padded = padded(picked),
+                .cols = padded_cols(cols),
+                .halves = reinterpret_cast<std::uint16_t*>(memory),
+                .scale = memory + rows * (padded_cols(cols) / 2)};
     }
 
     static index_t padded(index_t count) { return ceil_div(count, half_tiles::rows) * half_tiles::rows; }
@@ -123,7 +149,8 @@ struct pack_tiles {
         }
     }
     /// Packs a row into place `at`, nowhere if that is negative, and says its scale. All lanes of the warp.
-    PROTONCE_DEVICE static float store(const operands& to, index_t at, const values& mine) {
+    template <class To>
+    PROTONCE_DEVICE static float store(const To& to, index_t at, const values& mine) {
         float largest = 0;
         PROTONCE_UNROLL for (int p = 0; p < pieces; ++p) {
             PROTONCE_UNROLL for (int e = 0; e < piece; ++e) {
@@ -144,9 +171,7 @@ struct pack_tiles {
                 PROTONCE_UNROLL for (int w = 0; w < 4; ++w) {
                     words.at[w] = to_f16_pair(mine.at[p][2 * w] * inverse, mine.at[p][2 * w + 1] * inverse);
                 }
-                auto* place = to.tile(at / half_tiles::rows) +
-                              half_tiles::at(at % half_tiles::rows, first, to.cols / half_tiles::cols);
-                *reinterpret_cast<at_once<std::uint32_t, 4>*>(place) = words;
+                *reinterpret_cast<at_once<std::uint32_t, 4>*>(to.place(at, first)) = words;
             }
         }
         if (at >= 0 && lane() == 0) {
@@ -189,12 +214,14 @@ private:
 };
 
 /// Packs rows into places of those that are kept; without places into the first ones.
+template <class Operands>
 struct keep_rows {
     using packing = pack_tiles<most_tiled_cols>;
     static constexpr int threads = packing::threads;
     elementwise::table<const float> rows;
-    const index_t* place; // (n,) or null
-    tiled_operands to;
+    const index_t* place;     // (n,) or null
+    const float* temperature; // (n,) that rows are divided by, or null
+    Operands to;
 
     index_t blocks() const { return ceil_div(rows.rows, packing::next_row); }
 
@@ -203,6 +230,9 @@ struct keep_rows {
         const bool is_row = i < rows.rows;
         packing::values mine;
         packing::load(is_row ? rows.row(i) : nullptr, rows.cols, mine);
+        if (is_row && temperature != nullptr) {
+            mine.multiply(1 / temperature[i]);
+        }
         packing::store(to, !is_row ? -1 : place == nullptr ? i : place[i], mine);
     }
 };

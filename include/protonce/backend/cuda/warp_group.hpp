@@ -24,8 +24,9 @@ PROTONCE_DEVICE inline std::uint32_t shared_address(const void* at) {
 PROTONCE_DEVICE inline void init_barrier(std::uint64_t* barrier, int arrivals) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals) : "memory");
 }
-/// After init_barrier() and before sync_block(), by the thread that made them.
-PROTONCE_DEVICE inline void publish_barriers() {
+/// What this thread wrote to shared memory is there for copies of a block and for products of warp groups, which go another way than
+/// threads do: barriers that it made, copies of its own that it has waited for. Others learn of it by a barrier behind this.
+PROTONCE_DEVICE inline void publish_shared() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 PROTONCE_DEVICE inline void arrive(std::uint64_t* barrier) {
