@@ -143,7 +143,7 @@ else
 fi
 step 'table' python3 "$root/bench/gpu/table.py" "$out"
 if command -v compute-sanitizer >/dev/null; then
-    few='*instructions.cpp,*warp_group.cpp,*nearest_passes.cpp,*scan_rows.cpp,*draw_columns.cpp,*kept_rows.cpp'
+    few='*instructions.cpp,*warp_group.cpp,*nearest_passes.cpp,*scan_rows.cpp,*draw_columns.cpp,*kept_rows.cpp,*kept_levels.cpp'
     for tool in memcheck racecheck; do
         step "$tool" timeout 90 compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/bin/cuda" "--source-file=$few"
         step "$tool of the losses" timeout 90 compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/bin/cuda" \

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// cuda_backend, timed with events: medians of the given number of runs after two that are not counted. Prints a table and, with
-// --json FILE, one JSON object a line. The ceilings of the machine come from the same run: a copy within the device, and the
-// tensor-core instruction that the kernels use, over and over.
+// cuda_backend, timed. Prints a table and, with --json FILE, one JSON object a line. The ceilings of the machine come from the same
+// run: a copy within the device, and the tensor-core instruction that the kernels use, over and over.
+#include "timing.hpp"
+
 #include <protonce/backend/cuda.hpp>
+#include <protonce/e_step/clustering.hpp>
 #include <protonce/e_step/kmeans.hpp>
 #include <protonce/m_step/info_nce.hpp>
 #include <protonce/m_step/m_step.hpp>
@@ -14,72 +16,16 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 using namespace protonce;
+using namespace gpu_bench;
 using backend_type = cuda_backend<float>;
 
 namespace {
-
-std::FILE* json = nullptr;
-int repeats = 20;
-
-void require(cudaError_t status) {
-    detail::cuda::require_success(status, "timing");
-}
-
-/// Median of milliseconds.
-double measure(cudaStream_t stream, const std::function<void()>& work) {
-    cudaEvent_t begin{};
-    cudaEvent_t end{};
-    require(cudaEventCreate(&begin));
-    require(cudaEventCreate(&end));
-    std::vector<float> times;
-    for (int i = -2; i < repeats; ++i) {
-        require(cudaEventRecord(begin, stream));
-        work();
-        require(cudaEventRecord(end, stream));
-        require(cudaEventSynchronize(end));
-        float ms = 0;
-        require(cudaEventElapsedTime(&ms, begin, end));
-        if (i >= 0) {
-            times.push_back(ms);
-        }
-    }
-    require(cudaEventDestroy(begin));
-    require(cudaEventDestroy(end));
-    std::nth_element(times.begin(), times.begin() + repeats / 2, times.end());
-    return static_cast<double>(times[static_cast<std::size_t>(repeats / 2)]);
-}
-
-/// The same for work recorded in a CUDA graph, after one call that takes its scratch memory.
-double measure_replayed(cudaStream_t stream, const std::function<void()>& work) {
-    cudaGraph_t graph{};
-    cudaGraphExec_t executable{};
-    work();
-    require(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
-    work();
-    require(cudaStreamEndCapture(stream, &graph));
-    require(cudaGraphInstantiate(&executable, graph, 0));
-    const double out = measure(stream, [&] { require(cudaGraphLaunch(executable, stream)); });
-    require(cudaGraphExecDestroy(executable));
-    require(cudaGraphDestroy(graph));
-    return out;
-}
-
-/// rate: in units of 1e12 a second.
-void report(const std::string& name, double ms, double operations, const char* unit) {
-    const double rate = operations / ms / 1e9;
-    std::printf("%-64s %10.3f ms %10.2f %s\n", name.c_str(), ms, rate, unit);
-    if (json != nullptr) {
-        std::fprintf(json, "{\"name\": \"%s\", \"milliseconds\": %.6g, \"rate\": %.6g, \"unit\": \"%s\"}\n",
-                     name.c_str(), ms, rate, unit);
-    }
-}
 
 /// Uniform in [-1, 1), by the library's generator.
 struct random_values {
@@ -129,13 +75,19 @@ struct product_peak {
     }
 };
 
+/// Without a stride.
+void fill_unit_rows(backend_type& be, detail::cuda::run& run, matrix_view<float, device> rows, std::uint64_t seed) {
+    constexpr index_t threads = random_values::threads;
+    const index_t size = rows.rows() * rows.cols();
+    run.launch((size + threads - 1) / threads, 0, random_values{rows.data(), size, seed});
+    be.normalize_rows(matrix_view<const float, device>(rows), rows, {});
+}
+
 class device_rows {
 public:
     device_rows(backend_type& be, detail::cuda::run& run, index_t rows, index_t cols, std::uint64_t seed)
         : memory_(be.memory(), rows * cols), cols_(cols) {
-        constexpr index_t threads = random_values::threads;
-        run.launch((rows * cols + threads - 1) / threads, 0, random_values{memory_.view().data(), rows * cols, seed});
-        be.normalize_rows(view(), memory_.rows(cols), {});
+        fill_unit_rows(be, run, view(), seed);
     }
     matrix_view<const float, device> view() const { return memory_.rows(cols_); }
     matrix_view<float, device> view() { return memory_.rows(cols_); }
@@ -211,8 +163,7 @@ void measure_info_nce(backend_type& be, detail::cuda::run& run, const char* prec
         const std::string name = std::string("info_nce and its gradient, ") + precision +
                                  " B=" + std::to_string(batch) + " R=" + std::to_string(queue) + " C=128" +
                                  (is_kept ? ", kept" : "");
-        report(name, measure(run.stream(), work), operations, "TFLOP/s");
-        report(name + ", replayed", measure_replayed(run.stream(), work), operations, "TFLOP/s");
+        report_loss(run, name, work, operations);
     }
 }
 
@@ -228,8 +179,7 @@ void measure_nt_xent(backend_type& be, detail::cuda::run& run, const char* preci
     };
     const std::string name =
         std::string("nt_xent and its gradients, ") + precision + " B=" + std::to_string(batch) + " C=128";
-    report(name, measure(run.stream(), work), operations, "TFLOP/s");
-    report(name + ", replayed", measure_replayed(run.stream(), work), operations, "TFLOP/s");
+    report_loss(run, name, work, operations);
 }
 
 struct label_samples {
@@ -251,32 +201,36 @@ class device_levels {
 public:
     static constexpr index_t cols = 128;
     static constexpr index_t samples = 1 << 20;
+    using level = prototype_level<float, device>;
 
     device_levels(backend_type& be, detail::cuda::run& run, index_t batch, const std::vector<index_t>& clusters)
         : sample_(be.memory(), batch), step_(be.memory(), 1) {
         for (const index_t count : clusters) {
-            prototypes_.emplace_back(be, run, count, cols, 7);
-            temperatures_.emplace_back(be.memory(), count);
-            assignments_.emplace_back(be.memory(), samples);
-            be.fill(temperatures_.back().view(), 0.2F);
-            be.for_each(samples, label_samples{assignments_.back().view().data(), count});
-            levels_.push_back({.prototypes = prototypes_.back().view(),
-                               .assignment = assignments_.back().view(),
-                               .temperatures = temperatures_.back().view()});
+            clustering<backend_type>& of = levels_.emplace_back(be, samples, cols, count);
+            fill_unit_rows(be, run, of.prototypes(), 7);
+            be.fill(of.temperatures(), 0.2F);
+            be.for_each(samples, label_samples{of.assignment().data(), count});
+            of.pack(be);
         }
         be.for_each(batch, number_samples{sample_.view().data()});
         be.fill(step_.view(), index_t{0});
     }
-    std::span<const prototype_level<float, device>> levels() const { return levels_; }
+    /// As an E-step leaves them, or as they are.
+    std::vector<level> levels(bool is_kept) const {
+        std::vector<level> out;
+        for (const auto& of : levels_) {
+            out.push_back(of.level());
+            out.back().packed = is_kept ? out.back().packed : vector_view<const float, device>{};
+        }
+        return out;
+    }
+    bool has_kept() const { return !levels_.front().level().packed.empty(); }
     vector_view<const index_t, device> sample() const { return sample_.view(); }
     vector_view<const index_t, device> step() const { return step_.view(); }
     void advance(backend_type& be) { be.for_each(1, add_one{step_.view().data()}); }
 
 private:
-    std::vector<device_rows> prototypes_;
-    std::vector<buffer<float, device>> temperatures_;
-    std::vector<buffer<label_t, device>> assignments_;
-    std::vector<prototype_level<float, device>> levels_;
+    std::vector<clustering<backend_type>> levels_;
     buffer<index_t, device> sample_, step_;
 };
 
@@ -285,20 +239,25 @@ void measure_proto_nce(backend_type& be, detail::cuda::run& run, const char* pre
                        const std::vector<index_t>& clusters, index_t negatives) {
     constexpr index_t cols = device_levels::cols;
     const device_rows query(be, run, batch, cols, 6);
-    device_levels levels(be, run, batch, clusters);
+    device_levels all(be, run, batch, clusters);
     buffer<float, device> loss(be.memory(), 1), gradient(be.memory(), batch * cols);
-    const auto work = [&] {
-        proto_nce(be,
-                  {.query = query.view(), .sample = levels.sample(), .levels = levels.levels(), .step = levels.step()},
-                  {.num_negatives = negatives}, {.loss = loss.view(), .grad_query = gradient.rows(cols)});
-        levels.advance(be);
-    };
     const double operations =
         6.0 * static_cast<double>(clusters.size()) * static_cast<double>(batch * (batch + negatives)) * cols;
-    const std::string name = std::string("proto_nce and its gradient, three levels, ") + precision +
-                             " B=" + std::to_string(batch) + " R=" + std::to_string(negatives) + " C=128";
-    report(name, measure(run.stream(), work), operations, "TFLOP/s");
-    report(name + ", replayed", measure_replayed(run.stream(), work), operations, "TFLOP/s");
+    for (const bool is_kept : {false, true}) {
+        if (is_kept && !all.has_kept()) {
+            continue;
+        }
+        const auto levels = all.levels(is_kept);
+        const auto work = [&] {
+            proto_nce(be, {.query = query.view(), .sample = all.sample(), .levels = levels, .step = all.step()},
+                      {.num_negatives = negatives}, {.loss = loss.view(), .grad_query = gradient.rows(cols)});
+            all.advance(be);
+        };
+        const std::string name = std::string("proto_nce and its gradient, three levels, ") + precision +
+                                 " B=" + std::to_string(batch) + " R=" + std::to_string(negatives) + " C=128" +
+                                 (is_kept ? ", kept" : "");
+        report_loss(run, name, work, operations);
+    }
 }
 
 /// A queue and three levels with as many negatives each, and how often queries find their key and their prototype.
@@ -307,7 +266,8 @@ void measure_m_step(backend_type& be, detail::cuda::run& run, const char* precis
     constexpr index_t cols = device_levels::cols;
     const device_rows query(be, run, batch, cols, 6), positive(be, run, batch, cols, 4);
     const memory_queue<backend_type> queue(be, {.capacity = negatives, .num_cols = cols});
-    device_levels levels(be, run, batch, clusters);
+    device_levels all(be, run, batch, clusters);
+    const auto levels = all.levels(true);
     const auto num_levels = static_cast<index_t>(clusters.size());
     buffer<float, device> loss(be.memory(), 1), accuracy(be.memory(), 1), accuracies(be.memory(), num_levels),
         gradient(be.memory(), batch * cols);
@@ -317,23 +277,22 @@ void measure_m_step(backend_type& be, detail::cuda::run& run, const char* precis
                 .positive = positive.view(),
                 .negatives = queue.rows(),
                 .packed_negatives = queue.packed(),
-                .sample = levels.sample(),
-                .levels = levels.levels(),
-                .step = levels.step()},
+                .sample = all.sample(),
+                .levels = levels,
+                .step = all.step()},
                {.num_negatives = negatives},
                {.loss = loss.view(),
                 .accuracy_instance = accuracy.view(),
                 .accuracy_per_level = accuracies.view(),
                 .grad_query = gradient.rows(cols)});
-        levels.advance(be);
+        all.advance(be);
     };
     const double columns =
         static_cast<double>(negatives) * static_cast<double>(1 + num_levels) + static_cast<double>(batch * num_levels);
     const double operations = 6.0 * static_cast<double>(batch) * columns * cols;
     const std::string name = std::string("m_step with a queue and three levels, ") + precision +
                              " B=" + std::to_string(batch) + " R=" + std::to_string(negatives) + " C=128";
-    report(name, measure(run.stream(), work), operations, "TFLOP/s");
-    report(name + ", replayed", measure_replayed(run.stream(), work), operations, "TFLOP/s");
+    report_loss(run, name, work, operations);
 }
 
 } // namespace

@@ -82,8 +82,9 @@ row_results<typename B::value_type> run(B& be, const row_inputs<typename B::valu
     be.axpby(0.999, flat.vector(), -0.25, y.vector());
     be.axpby(3, flat.vector(), 0, fresh.vector());
     be.mean_rows(sums.rows(), counts.vector(), mean.rows());
-    be.sum_rows(x.rows(), store_sum{row_sum.vector().data()});
-    be.sum_rows(matrix_of<B, const double>(counts.vector().data(), 1, rows), store_sum{count_sum.vector().data()});
+    detail::sum_rows(be, x.rows(), store_sum{row_sum.vector().data()});
+    detail::sum_rows(be, matrix_of<B, const double>(counts.vector().data(), 1, rows),
+                     store_sum{count_sum.vector().data()});
 
     return {.norms = norms.values(),
             .unit = unit.row_values(),
@@ -124,94 +125,7 @@ double inner_product(const test::matrix<T>& a, index_t i, const test::matrix<T>&
     return sum;
 }
 
-/// Counts visits of each element.
-struct visit {
-    index_t* visits;
-
-    PROTONCE_HOST_DEVICE void operator()(index_t i) const { visits[i] += i + 1; }
-};
-
-/// Adds the sum of each row and counts the calls.
-struct add_sum {
-    double* sum;
-    index_t* calls;
-
-    PROTONCE_HOST_DEVICE void operator()(index_t m, double of_row) const {
-        sum[m] += of_row;
-        ++calls[m];
-    }
-};
-
-/// sum_rows of whole numbers, whose sums no order changes.
-template <class B, class U>
-void check_sums(B& be, const test::matrix<U>& values) {
-    CAPTURE(values.rows());
-    CAPTURE(values.cols());
-    const auto size = static_cast<std::size_t>(values.rows());
-    std::vector<double> expected(size + 1); // one more, which is no row's
-    std::vector<index_t> once(size + 1, 1);
-    once.back() = 0;
-    for (index_t m = 0; m < values.rows(); ++m) {
-        for (index_t j = 0; j < values.cols(); ++j) {
-            expected[static_cast<std::size_t>(m)] += static_cast<double>(values(m, j));
-        }
-    }
-    placed<B, U> x(be, values);
-    placed<B, double> sum(be, std::vector<double>(size + 1));
-    placed<B, index_t> calls(be, std::vector<index_t>(size + 1));
-
-    be.sum_rows(matrix_of<B, const U>(x.rows()), add_sum{sum.vector().data(), calls.vector().data()});
-
-    CHECK(sum.values() == expected);
-    CHECK(calls.values() == once);
-}
-
 } // namespace
-
-TEST_CASE_TEMPLATE("conformance: for_each calls the function once for every number", B, CONFORMING_BACKENDS) {
-    B be = test::make<B>({.threads = 2});
-    for (const index_t n : {0, 1, 257, 40000}) { // blocks of the backends are of 256 and 16384
-        CAPTURE(n);
-        placed<B, index_t> visits(be, std::vector<index_t>(static_cast<std::size_t>(n + 1)));
-        be.for_each(n, visit{visits.vector().data()});
-        std::vector<index_t> expected;
-        for (index_t i = 0; i < n; ++i) {
-            expected.push_back(i + 1);
-        }
-        expected.push_back(0);
-        CHECK(visits.values() == expected);
-    }
-}
-
-TEST_CASE_TEMPLATE("conformance: sum_rows calls the function once for every row, with its sum", B,
-                   CONFORMING_BACKENDS) {
-    using T = typename B::value_type;
-    TEST_RANDOM(random, 104);
-    B be = test::make<B>({.threads = 2});
-    for (const index_t rows : {0, 1, 2, 9, 700}) {
-        for (const index_t cols : {0, 1, 33, 1024, 3000}) { // blocks are of 256 and 1024
-            if (rows * cols <= 30000) {
-                check_sums<B, T>(be, test::small_integers<T>(random, rows, cols, 3));
-                check_sums<B, double>(be, test::small_integers<double>(random, rows, cols));
-            }
-        }
-    }
-}
-
-TEST_CASE_TEMPLATE("conformance: the sum of a row does not depend on the other rows", B, CONFORMING_BACKENDS) {
-    using T = typename B::value_type;
-    TEST_RANDOM(random, 105);
-    B be = test::make<B>({.threads = 2});
-    placed<B, T> x(be, random.normal_matrix<T>(5, 2500, 1));
-    auto together = placed<B, double>::unwritten(be, 5), alone = placed<B, double>::unwritten(be, 5);
-
-    be.sum_rows(matrix_of<B, const T>(x.rows()), store_sum{together.vector().data()});
-    for (index_t m = 0; m < 5; ++m) {
-        be.sum_rows(matrix_of<B, const T>(x.rows().slice(m, 1)), store_sum{alone.vector().slice(m, 1).data()});
-    }
-
-    CHECK(together.values() == alone.values());
-}
 
 TEST_CASE_TEMPLATE("conformance: operations on rows equal reference", B, CONFORMING_BACKENDS) {
     using T = typename B::value_type;

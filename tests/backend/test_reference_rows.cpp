@@ -164,9 +164,9 @@ TEST_CASE_TEMPLATE("reference: sum_rows adds each row in double", T, float, doub
     const std::vector<double> doubles{0.5, 0.25};
     std::vector<double> sum(2), sum_of_doubles(1), none{9, 9};
 
-    be.sum_rows(matrix_view<const T>(values.data(), 2, 3, 4), store_sum{sum.data()});
-    be.sum_rows(matrix_view<const double>(doubles.data(), 1, 2), store_sum{sum_of_doubles.data()});
-    be.sum_rows(matrix_view<const T>(values.data(), 2, 0), store_sum{none.data()});
+    detail::sum_rows(be, matrix_view<const T>(values.data(), 2, 3, 4), store_sum{sum.data()});
+    detail::sum_rows(be, matrix_view<const double>(doubles.data(), 1, 2), store_sum{sum_of_doubles.data()});
+    detail::sum_rows(be, matrix_view<const T>(values.data(), 2, 0), store_sum{none.data()});
 
     CHECK(sum == std::vector<double>{0x1p24 + 2, 6});
     CHECK(sum_of_doubles[0] == 0.75);

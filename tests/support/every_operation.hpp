@@ -103,9 +103,9 @@ results run_every_operation(B& be, const workload<typename B::value_type>& in) {
     be.mean_rows(sum.rows(), count.vector(), mean.rows());
     be.segment_scalar_sum(values.vector(), scalar_map::square_root, {}, assignment.vector(), scalars.vector(),
                           count.vector());
-    be.sum_rows(protonce::matrix_of<B, const double>(values.vector().data(), 1, in.rows),
-                store_sum{total.vector().data()});
-    be.sum_rows(protonce::matrix_of<B, const T>(x.rows()), store_sum{row_sum.vector().data()});
+    protonce::detail::sum_rows(be, protonce::matrix_of<B, const double>(values.vector().data(), 1, in.rows),
+                               store_sum{total.vector().data()});
+    protonce::detail::sum_rows(be, protonce::matrix_of<B, const T>(x.rows()), store_sum{row_sum.vector().data()});
     be.draw_weighted(values.vector(), weight.vector(), uniform.vector(), drawn.vector());
     add(sum);
     add(count);

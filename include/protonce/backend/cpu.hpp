@@ -139,9 +139,7 @@ public:
     }
 
     void axpby(double a, vector_view<const T> x, double b, vector_view<T> y) {
-        for_each(x.size(), [&](index_t i) {
-            y[i] = detail::weighted_sum(a, x[i], b, y[i]);
-        });
+        for_each(x.size(), [&](index_t i) { y[i] = detail::weighted_sum(a, x[i], b, y[i]); });
     }
 
     void mean_rows(matrix_view<const double> sum, vector_view<const double> count, matrix_view<T> mean) {
@@ -174,15 +172,16 @@ public:
         return -1;
     }
 
-    template <class U, class F>
-    void sum_rows(matrix_view<U> rows, const F& f) {
-        each_row(rows.rows(), [&](index_t m) {
+    template <class Value, class F, class Last>
+    void sum_rows(index_t rows, index_t cols, const Value& value, const F& f, const Last& last) {
+        each_row(rows, [&](index_t m) {
             double sum = 0;
-            for (const U value : rows.row(m)) {
-                sum += static_cast<double>(value);
+            for (index_t j = 0; j < cols; ++j) {
+                sum += value(m, j);
             }
             f(m, sum);
         });
+        last();
     }
 
     void segment_sum(matrix_view<const T> rows, vector_view<const T> weight, vector_view<const label_t> assignment,

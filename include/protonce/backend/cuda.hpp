@@ -4,6 +4,7 @@
 #include <protonce/backend/cuda/fused_contrast.hpp>
 #include <protonce/backend/cuda/nearest.hpp>
 #include <protonce/backend/cuda/softmax_products.hpp>
+#include <protonce/backend/cuda/sum_rows.hpp>
 #include <protonce/backend/cuda/together.hpp>
 #include <protonce/backend/elementwise/operations.hpp>
 
@@ -79,9 +80,9 @@ public:
     void relax_nearest(row_index& index, matrix_view<const T, space> candidate, vector_view<double, space> least) {
         base::relax_nearest(plain(index), candidate, least);
     }
-    template <class U, class F>
-    void sum_rows(matrix_view<U, space> rows, const F& f) {
-        detail::cuda::sum_rows_on_device<const U>(this->run(), rows, f);
+    template <class Value, class F, class Last>
+    void sum_rows(index_t rows, index_t cols, const Value& value, const F& f, const Last& last) {
+        detail::cuda::sum_rows(this->run(), rows, cols, value, f, last);
     }
     void draw_columns(std::span<const column_request<T, space>> requests) {
         detail::cuda::draw_columns<T>(this->run(), this->scratch(), requests);

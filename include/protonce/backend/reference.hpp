@@ -150,15 +150,16 @@ public:
     }
 
     /// f(m, sum of row m) for every row of values of T or double.
-    template <class U, class F>
-    void sum_rows(matrix_view<U> rows, const F& f) {
-        for (index_t m = 0; m < rows.rows(); ++m) {
+    template <class Value, class F, class Last>
+    void sum_rows(index_t rows, index_t cols, const Value& value, const F& f, const Last& last) {
+        for (index_t m = 0; m < rows; ++m) {
             double sum = 0;
-            for (const U value : rows.row(m)) {
-                sum += static_cast<double>(value);
+            for (index_t j = 0; j < cols; ++j) {
+                sum += value(m, j);
             }
             f(m, sum);
         }
+        last();
     }
 
     /// sum_k = sum of weight_i rows_i and count_k = sum of weight_i, over the rows i with label k; no weight: all 1.

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory_resource>
 #include <span>
+#include <type_traits>
 
 /// The seam between algorithms and machines. A backend is an object, the first argument of every algorithm. It knows few, coarse, fused
 /// operations; `docs/backends.md` states each in full, `backend/reference.hpp` is their specification in plain loops.
@@ -48,9 +49,26 @@ namespace detail {
 struct any_function {
     PROTONCE_HOST_DEVICE void operator()(index_t /*i*/) const {}
 };
-/// Any function of a row and its sum, for has_rows.
+/// Any value of a row and column, and any function of a row and its sum, for has_rows.
+struct any_value {
+    PROTONCE_HOST_DEVICE double operator()(index_t /*m*/, index_t /*j*/) const { return 0; }
+};
 struct any_row_function {
     PROTONCE_HOST_DEVICE void operator()(index_t /*m*/, double /*sum*/) const {}
+};
+/// For sum_rows: there is nothing to do at the end. A backend need not call it.
+struct nothing_more {
+    PROTONCE_HOST_DEVICE void operator()() const {}
+};
+/// For sum_rows: the values of a matrix.
+template <class U>
+struct value_in_rows {
+    const U* values;
+    index_t stride;
+
+    PROTONCE_HOST_DEVICE double operator()(index_t m, index_t j) const {
+        return static_cast<double>(values[m * stride + j]);
+    }
 };
 
 template <class B, class U>
@@ -103,7 +121,7 @@ template <class B, class T = typename B::value_type>
 concept has_rows = requires(B& be, seam_matrix<B, const T> x, seam_matrix<B, T> y, seam_vector<B, const T> u,
                             seam_vector<B, T> v, seam_vector<B, const index_t> id, seam_vector<B, const label_t> cl,
                             seam_vector<B, label_t> l, seam_vector<B, double> d, seam_vector<B, const double> cd,
-                            seam_matrix<B, const double> sum, double a, any_row_function f) {
+                            seam_matrix<B, const double> sum, double a, any_value g, any_row_function f) {
     be.row_norms(x, v);                     // v_i = ||x_i||
     be.normalize_rows(x, y, v);             // y_i = x_i / ||x_i||, 0 for a zero row; v: the norms, or empty
     be.normalize_rows_gradient(y, u, x, y); // (unit rows, norms, gradient to them, gradient to x), 0 for a zero row
@@ -114,9 +132,9 @@ concept has_rows = requires(B& be, seam_matrix<B, const T> x, seam_matrix<B, T> 
     be.axpby(a, u, a, v);
     be.mean_rows(sum, cd, y);                               // y_k = sum_k / cd_k; rows with cd_k = 0 stay as they are
     { be.first_nonfinite_row(x) } -> std::same_as<index_t>; // -1: none; waits
-    // f(m, sum of row m) for every row, as for_each calls it: sums in an order that the number of columns decides.
-    be.sum_rows(x, f);
-    be.sum_rows(sum, f);
+    // f(m, sum_j g(m, j)) for every row m of so many rows and columns, then h() once, which sees what they left behind. All are as for_each
+    // wants them, g is called once for each (m, j). Sums in an order that the number of columns decides.
+    be.sum_rows(index_t{}, index_t{}, g, f, nothing_more{});
 };
 
 template <class B, class T = typename B::value_type>
@@ -175,6 +193,12 @@ concept packs_pools = requires(B& be, seam_matrix<B, const T> x, seam_vector<B, 
     { be.packed_pool_size(index_t{}, index_t{}) } -> std::same_as<index_t>; // as packed_size()
     be.pack_pool(x, temperature, packed);                                   // all rows
 };
+
+/// f(m, sum of row m) for every row of a matrix.
+template <class B, class U, class F>
+void sum_rows(B& be, seam_matrix<B, U> x, const F& f) {
+    be.sum_rows(x.rows(), x.cols(), value_in_rows<std::remove_const_t<U>>{x.data(), x.stride()}, f, nothing_more{});
+}
 
 /// The rank-th column, in ascending order, of those that are not among the `batch` ascending ones, id[b]: as many of these are passed as
 /// have at most `rank` others below, which for the b-th are id[b] - b.

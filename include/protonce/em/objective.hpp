@@ -100,7 +100,8 @@ struct objective_access;
 /// record anew after each e_step() and when the warm-up ends; `docs/gpu.md` says the rest.
 ///
 /// Without clusters this is MoCo. The levels of one E-step stay as they are until the next has succeeded. Owns its
-/// memory, from `be.memory()`: the queue, and twice the levels (those in use, and those that the next E-step writes).
+/// memory, from `be.memory()`: the queue, and twice the levels (those in use, and those that the next E-step writes),
+/// each as memory_queue and clustering say.
 template <backend B>
 class objective {
 public:

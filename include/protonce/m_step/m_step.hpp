@@ -161,7 +161,7 @@ struct mean_of_part {
     }
 };
 
-/// For sum_rows of the levels' mean losses, a single row: ProtoNCE and the loss of all parts.
+/// Of the sum of the levels' mean losses: ProtoNCE and the loss of all parts.
 template <class T>
 struct add_parts {
     double levels;
@@ -172,7 +172,7 @@ struct add_parts {
     bool accumulate;
     T* loss; // or null
 
-    PROTONCE_HOST_DEVICE void operator()(index_t, double sum) const {
+    PROTONCE_HOST_DEVICE void operator()(double sum) const {
         const T mean = quotient<T>(sum, levels);
         if (prototypes != nullptr) {
             prototypes[0] = mean;
@@ -198,15 +198,15 @@ public:
     vector_of<B> instance() const { return first_ == 0 ? values_.row(0) : vector_of<B>{}; }
     matrix_of<B> levels() const { return last_ > 1 ? values_.slice(1, last_ - 1) : matrix_of<B>{}; }
 
-    /// The means over the rows, over those that take part where it is a level.
-    void reduce(B& be, vector_of<B, const double> participants, vector_of<B> instance, vector_of<B> level) const {
-        if (first_ < last_) {
-            be.sum_rows(matrix_of<B, const value_of<B>>(values_.slice(first_, last_ - first_)),
-                        mean_of_part<value_of<B>>{first_,
-                                                  static_cast<double>(values_.cols()),
-                                                  instance.data(),
-                                                  {participants.data(), level.data(), nullptr}});
-        }
+    /// Those that are wanted.
+    matrix_of<B, const value_of<B>> wanted() const {
+        return first_ < last_ ? values_.slice(first_, last_ - first_) : matrix_of<B>{};
+    }
+    /// Their means over the rows, over those that take part where it is a level.
+    mean_of_part<value_of<B>> means(vector_of<B, const double> participants, vector_of<B> instance,
+                                    vector_of<B> level) const {
+        return {
+            first_, static_cast<double>(values_.cols()), instance.data(), {participants.data(), level.data(), nullptr}};
     }
 
 private:
@@ -243,7 +243,7 @@ m_step_report m_step(B& be, const m_step_inputs<B>& inputs, const m_step_options
     detail::proto_nce_rows<B> rows{};
     if (num_levels > 0) {
         rows = detail::check_proto_nce(be, scratch, "m_step", parts.prototype_in, parts.prototype_options,
-                                       parts.prototype_out);
+                                       options.prototype_weight, parts.prototype_out);
     }
     const bool wants_loss = !outputs.loss.empty();
     const bool wants_instance = wants_loss || !outputs.loss_instance.empty();
@@ -272,17 +272,25 @@ m_step_report m_step(B& be, const m_step_inputs<B>& inputs, const m_step_options
 
     const auto instance_loss = detail::given_or_scratch(scratch, outputs.loss_instance, wants_loss, 1);
     const auto level_loss = detail::given_or_scratch(scratch, outputs.loss_per_level, wants_levels, num_levels);
-    losses.reduce(be, rows.participants, instance_loss, level_loss);
-    top1.reduce(be, rows.participants, outputs.accuracy_instance, outputs.accuracy_per_level);
+    const auto sum_all = [&](const auto& last) {
+        const auto upper = losses.wanted(), lower = top1.wanted();
+        be.sum_rows(upper.rows() + lower.rows(), num_rows, detail::stacked_rows<T>(upper, lower),
+                    detail::either_part<detail::mean_of_part<T>>{
+                        upper.rows(), losses.means(rows.participants, instance_loss, level_loss),
+                        top1.means(rows.participants, outputs.accuracy_instance, outputs.accuracy_per_level)},
+                    last);
+    };
     if (wants_prototypes) {
-        be.sum_rows(detail::one_row(level_loss),
-                    detail::add_parts<T>{.levels = static_cast<double>(num_levels),
-                                         .prototypes = detail::data_of(outputs.loss_prototypes),
-                                         .instance = instance_loss.data(),
-                                         .instance_weight = options.instance_weight,
-                                         .prototype_weight = options.prototype_weight,
-                                         .accumulate = outputs.accumulate,
-                                         .loss = detail::data_of(outputs.loss)});
+        const detail::add_parts<T> add{.levels = static_cast<double>(num_levels),
+                                       .prototypes = detail::data_of(outputs.loss_prototypes),
+                                       .instance = instance_loss.data(),
+                                       .instance_weight = options.instance_weight,
+                                       .prototype_weight = options.prototype_weight,
+                                       .accumulate = outputs.accumulate,
+                                       .loss = detail::data_of(outputs.loss)};
+        sum_all(detail::sum_at_the_end<T, detail::add_parts<T>>{level_loss.data(), num_levels, add});
+    } else {
+        sum_all(detail::nothing_more{});
     }
     return report;
 }

@@ -34,7 +34,7 @@ proto_nce_report proto_nce(B& be, const proto_nce_inputs<B>& inputs, const proto
                            const proto_nce_outputs<B>& outputs) {
     typename workspace<typename B::space>::scope scratch(be.scratch());
     workspace<host>::scope host_scratch(be.host_scratch());
-    auto rows = detail::check_proto_nce(be, scratch, "proto_nce", inputs, options, outputs);
+    auto rows = detail::check_proto_nce(be, scratch, "proto_nce", inputs, options, 1.0, outputs);
 
     const auto problems = detail::take_problems<B>(host_scratch, inputs.levels.size());
     const auto report = detail::proto_nce_problems(be, scratch, host_scratch, rows, inputs, options, 1.0,

@@ -166,10 +166,12 @@ void check_proto_nce_outputs(std::string_view function, const proto_nce_inputs<B
 }
 
 /// Every check of proto_nce(). Delivers the prototype of each row at each level, in `scratch`.
+///
+/// \param weight  of the loss
 template <backend B>
 proto_nce_rows<B> check_proto_nce(B& be, typename workspace<typename B::space>::scope& scratch,
                                   std::string_view function, const proto_nce_inputs<B>& in,
-                                  const proto_nce_options& options, const proto_nce_outputs<B>& out) {
+                                  const proto_nce_options& options, double weight, const proto_nce_outputs<B>& out) {
     check_reduction(function, options.reduction);
     const auto mode = options.negatives;
     if (mode != negatives::deduplicated && mode != negatives::reference_compatible && mode != negatives::all) {
@@ -217,7 +219,8 @@ proto_nce_rows<B> check_proto_nce(B& be, typename workspace<typename B::space>::
     }
     check_proto_nce_outputs(function, in, options, out);
 
-    const proto_nce_rows<B> found = find_own(be, scratch, in.levels, in.sample);
+    const proto_nce_rows<B> found =
+        find_own<B>(be, scratch, in.levels, in.sample, weight, options.reduction, in.upstream);
     for (std::size_t m = 0; m < in.levels.size(); ++m) {
         const auto& level = in.levels[m];
         const vector_of<B, const label_t> own = found.own.row(static_cast<index_t>(m));

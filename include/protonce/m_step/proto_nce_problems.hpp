@@ -131,28 +131,18 @@ std::span<const request_of<B>> columns_of_levels(B& be, typename workspace<typen
     return requests;
 }
 
-/// Counts the rows that take part at each level, and says what a mean over them and the levels gives each: dL/dl_i, (M,) of the levels;
-/// else (1,) or (B,) of all of them.
+/// dL/dl_i: (M,) of the levels for a mean, else (1,) or (B,) of all of them.
 template <backend B>
 vector_of<B, const value_of<B>> level_scales(B& be, typename workspace<typename B::space>::scope& scratch,
-                                             proto_nce_rows<B>& rows, double weight, reduction how,
+                                             const proto_nce_rows<B>& rows, double weight, reduction how,
                                              vector_of<B, const value_of<B>> upstream) {
     using T = value_of<B>;
-    const index_t num_levels = rows.own.rows();
-    const double levels = static_cast<double>(num_levels);
-    const bool is_mean = how == reduction::mean;
-    const index_t shared = upstream.empty() ? 1 : upstream.size();
-    const auto scale = scratch.template vector<T>(is_mean ? num_levels : shared);
-    rows.participants = scratch.template vector<double>(num_levels);
-    be.sum_rows(matrix_of<B, const T>(rows.takes_part),
-                count_participants<T>{.weight = weight,
-                                      .levels = levels,
-                                      .upstream = data_of(upstream),
-                                      .participants = rows.participants.data(),
-                                      .scale = is_mean ? scale.data() : nullptr});
-    if (!is_mean) {
-        be.for_each(shared, scale_upstream<T>{weight / levels, data_of(upstream), scale.data()});
+    if (how == reduction::mean) {
+        return rows.scale;
     }
+    const double levels = static_cast<double>(rows.own.rows());
+    const auto scale = scratch.template vector<T>(upstream.empty() ? 1 : upstream.size());
+    be.for_each(scale.size(), scale_upstream<T>{weight / levels, data_of(upstream), scale.data()});
     return scale;
 }
 
@@ -170,7 +160,7 @@ proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>
     const bool wants_loss = !out.loss.empty() || !out.loss_per_level.empty();
     rows.loss = given_or_scratch(scratch, out.loss_per_row, wants_loss, num_levels, rows.own.cols());
     rows.top1 = given_or_scratch(scratch, out.top1, !out.accuracy_per_level.empty(), num_levels, rows.own.cols());
-    const auto scales = level_scales(be, scratch, rows, weight, options.reduction, in.upstream);
+    const auto scales = level_scales<B>(be, scratch, rows, weight, options.reduction, in.upstream);
     const auto requests =
         columns_of_levels(be, scratch, host_scratch, matrix_of<B, const label_t>(rows.own), in, options, out);
     proto_nce_report report;
@@ -231,21 +221,26 @@ void reduce_proto_nce(B& be, const proto_nce_rows<B>& rows, reduction how, const
     const double levels = static_cast<double>(num_levels);
     const double* participants = rows.participants.data();
     typename workspace<typename B::space>::scope scratch(be.scratch());
-    if (!out.accuracy_per_level.empty()) {
-        be.sum_rows(matrix_of<B, const T>(rows.top1),
-                    mean_of_level<T>{participants, out.accuracy_per_level.data(), nullptr});
-    }
     const bool wants_one = !out.loss.empty() && how != reduction::none; // a mean or a sum
-    if (wants_one || !out.loss_per_level.empty()) {
-        const auto mean = given_or_scratch(scratch, out.loss_per_level, how == reduction::mean, num_levels);
-        const auto sum = scratch.template vector<double>(how == reduction::sum ? num_levels : 0);
-        be.sum_rows(matrix_of<B, const T>(rows.loss), mean_of_level<T>{participants, data_of(mean), data_of(sum)});
-        const mean_to<T> into_loss{levels, out.accumulate, out.loss.data()};
-        if (wants_one && how == reduction::mean) {
-            be.sum_rows(one_row(mean), into_loss);
-        } else if (wants_one) {
-            be.sum_rows(one_row(sum), into_loss);
-        }
+    const bool wants_sums = wants_one || !out.loss_per_level.empty();
+    const auto losses = matrix_of<B, const T>(wants_sums ? rows.loss : matrix_of<B>{});
+    const auto top1 = matrix_of<B, const T>(out.accuracy_per_level.empty() ? matrix_of<B>{} : rows.top1);
+    const auto mean = given_or_scratch(scratch, out.loss_per_level, wants_one && how == reduction::mean, num_levels);
+    const auto sum = scratch.template vector<double>(how == reduction::sum ? num_levels : 0);
+    const auto sum_all = [&](const auto& last) {
+        be.sum_rows(losses.rows() + top1.rows(), rows.own.cols(), stacked_rows<T>(losses, top1),
+                    either_part<mean_of_level<T>>{losses.rows(),
+                                                  {participants, data_of(mean), data_of(sum)},
+                                                  {participants, out.accuracy_per_level.data(), nullptr}},
+                    last);
+    };
+    const mean_to<T> into_loss{levels, out.accumulate, out.loss.data()};
+    if (wants_one && how == reduction::mean) {
+        sum_all(sum_at_the_end<T, mean_to<T>>{mean.data(), num_levels, into_loss});
+    } else if (wants_one) {
+        sum_all(sum_at_the_end<double, mean_to<T>>{sum.data(), num_levels, into_loss});
+    } else if (wants_sums || !top1.empty()) {
+        sum_all(nothing_more{});
     }
     if (!out.loss.empty() && how == reduction::none) {
         be.for_each(rows.own.cols(), mean_over_levels<T>{rows.loss.data(), rows.loss.stride(), num_levels,

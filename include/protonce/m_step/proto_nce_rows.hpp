@@ -15,56 +15,29 @@ namespace protonce::inline v0::detail {
 template <backend B>
 struct proto_nce_rows {
     matrix_of<B, label_t> own{};         // (M, B) prototype of each row; -1: none, the row has no term at that level
-    matrix_of<B> takes_part{};           // (M, B) 1, or 0 where there is none
     vector_of<B, double> participants{}; // (M,) rows that have a term
+    vector_of<B> scale{};                // (M,) for a mean: dL/dl_i of these
     matrix_of<B> loss{};                 // (M, B), or empty: not wanted
     matrix_of<B> top1{};                 // (M, B), likewise
 };
 
-/// An element a level and row: the label of the row's sample, -1 for a sample of -1, and whether there is one.
-template <class T>
-struct gather_own {
+/// For sum_rows, a row a level: the label of the batch's sample, -1 for a sample of -1, and 1 where there is one.
+struct find_label {
     static constexpr index_t most_levels = 8; // a kernel's arguments have a size that is known when it is compiled
     const label_t* assignment[most_levels];
     const index_t* sample;
-    index_t rows;
     label_t* own;
-    T* takes_part;
+    index_t stride;
 
-    PROTONCE_HOST_DEVICE void operator()(index_t at) const {
-        const index_t id = sample[at % rows];
-        const label_t label = id < 0 ? label_t{-1} : assignment[at / rows][id];
-        own[at] = label;
-        takes_part[at] = label < 0 ? T(0) : T(1);
+    PROTONCE_HOST_DEVICE double operator()(index_t m, index_t i) const {
+        const index_t id = sample[i];
+        const label_t label = id < 0 ? label_t{-1} : assignment[m][id];
+        own[m * stride + i] = label;
+        return label < 0 ? 0 : 1;
     }
 };
 
-/// The prototypes of the rows at every level, and which rows take part.
-template <backend B>
-proto_nce_rows<B> find_own(B& be, typename workspace<typename B::space>::scope& scratch,
-                           std::span<const prototype_level<value_of<B>, typename B::space>> levels,
-                           vector_of<B, const index_t> sample) {
-    using T = value_of<B>;
-    const index_t rows = sample.size();
-    const auto num_levels = static_cast<index_t>(levels.size());
-    proto_nce_rows<B> out{.own = scratch.template matrix<label_t>(num_levels, rows),
-                          .takes_part = scratch.template matrix<T>(num_levels, rows)};
-    for (index_t first = 0; first < num_levels; first += gather_own<T>::most_levels) {
-        const index_t count = (std::min)(gather_own<T>::most_levels, num_levels - first);
-        gather_own<T> gather{.assignment = {},
-                             .sample = sample.data(),
-                             .rows = rows,
-                             .own = out.own.row(first).data(),
-                             .takes_part = out.takes_part.row(first).data()};
-        for (index_t m = 0; m < count; ++m) {
-            gather.assignment[m] = levels[static_cast<std::size_t>(first + m)].assignment.data();
-        }
-        be.for_each(count * rows, gather);
-    }
-    return out;
-}
-
-/// For sum_rows of takes_part: how many rows have a term at a level and, for a mean over them and the levels, how much each of
+/// For sum_rows of find_label: how many rows have a term at a level and, for a mean over them and the levels, how much each of
 /// their losses counts.
 template <class T>
 struct count_participants {
@@ -84,6 +57,38 @@ struct count_participants {
     }
 };
 
+/// The prototypes of the rows at every level, and how many rows take part.
+///
+/// \param weight  of the loss
+template <backend B>
+proto_nce_rows<B> find_own(B& be, typename workspace<typename B::space>::scope& scratch,
+                           std::span<const prototype_level<value_of<B>, typename B::space>> levels,
+                           vector_of<B, const index_t> sample, double weight, reduction how,
+                           vector_of<B, const value_of<B>> upstream) {
+    using T = value_of<B>;
+    const index_t rows = sample.size();
+    const auto num_levels = static_cast<index_t>(levels.size());
+    proto_nce_rows<B> out{.own = scratch.template matrix<label_t>(num_levels, rows),
+                          .participants = scratch.template vector<double>(num_levels),
+                          .scale = scratch.template vector<T>(how == reduction::mean ? num_levels : 0)};
+    for (index_t first = 0; first < num_levels; first += find_label::most_levels) {
+        const index_t count = (std::min)(find_label::most_levels, num_levels - first);
+        find_label find{
+            .assignment = {}, .sample = sample.data(), .own = out.own.row(first).data(), .stride = out.own.stride()};
+        for (index_t m = 0; m < count; ++m) {
+            find.assignment[m] = levels[static_cast<std::size_t>(first + m)].assignment.data();
+        }
+        be.sum_rows(count, rows, find,
+                    count_participants<T>{.weight = weight,
+                                          .levels = static_cast<double>(num_levels),
+                                          .upstream = data_of(upstream),
+                                          .participants = out.participants.data() + first,
+                                          .scale = out.scale.empty() ? nullptr : out.scale.data() + first},
+                    nothing_more{});
+    }
+    return out;
+}
+
 /// For sum_rows of what a level's rows have: the mean over those that take part.
 template <class T>
 struct mean_of_level {
@@ -98,6 +103,49 @@ struct mean_of_level {
         if (all != nullptr) {
             all[m] = sum;
         }
+    }
+};
+
+/// For sum_rows: the rows of one matrix and then those of another.
+template <class T>
+struct stacked_rows {
+    value_in_rows<T> upper;
+    value_in_rows<T> lower;
+    index_t upper_rows;
+
+    template <memory_space S>
+    stacked_rows(matrix_view<const T, S> above, matrix_view<const T, S> below)
+        : upper{above.data(), above.stride()}, lower{below.data(), below.stride()}, upper_rows(above.rows()) {}
+
+    PROTONCE_HOST_DEVICE double operator()(index_t m, index_t j) const {
+        return m < upper_rows ? upper(m, j) : lower(m - upper_rows, j);
+    }
+};
+/// For sum_rows of these: what is done with the sums of either.
+template <class F>
+struct either_part {
+    index_t upper_rows;
+    F upper;
+    F lower;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t m, double sum) const {
+        m < upper_rows ? upper(m, sum) : lower(m - upper_rows, sum);
+    }
+};
+
+/// At the end of sum_rows: f(sum of `count` of the values that are there then).
+template <class U, class F>
+struct sum_at_the_end {
+    const U* values;
+    index_t count;
+    F f;
+
+    PROTONCE_HOST_DEVICE void operator()() const {
+        double sum = 0;
+        for (index_t m = 0; m < count; ++m) {
+            sum += static_cast<double>(values[m]);
+        }
+        f(sum);
     }
 };
 

@@ -130,20 +130,27 @@ PROTONCE_HOST_DEVICE T quotient(double sum, double count) {
     return count == 0 ? T(0) : static_cast<T>(sum / count);
 }
 
-/// The values as a matrix of one row.
-template <class T, memory_space S>
-matrix_view<const T, S> one_row(vector_view<T, S> values) {
-    return {values.data(), 1, values.size()};
+/// For sum_rows of one row: f(sum).
+template <class F>
+struct of_one_row {
+    F f;
+
+    PROTONCE_HOST_DEVICE void operator()(index_t, double sum) const { f(sum); }
+};
+/// f(sum of the values)
+template <backend B, class U, class F>
+void sum_one_row(B& be, vector_of<B, U> values, const F& f) {
+    sum_rows(be, matrix_of<B, U>(values.data(), 1, values.size()), of_one_row<F>{f});
 }
 
-/// For sum_rows of one row: out = sum / count, or out + that.
+/// Of a sum: out = sum / count, or out + that.
 template <class T>
 struct mean_to {
     double count;
     bool accumulate;
     T* out;
 
-    PROTONCE_HOST_DEVICE void operator()(index_t, double sum) const {
+    PROTONCE_HOST_DEVICE void operator()(double sum) const {
         out[0] = weighted_sum(1.0, quotient<T>(sum, count), accumulate ? 1.0 : 0.0, out[0]);
     }
 };
@@ -156,7 +163,7 @@ void reduce(B& be, reduction how, vector_of<B, const value_of<B>> rows, vector_o
         return;
     }
     const double count = how == reduction::mean ? static_cast<double>(rows.size()) : 1.0;
-    be.sum_rows(one_row(rows), mean_to<value_of<B>>{count, accumulate, loss.data()});
+    sum_one_row(be, rows, mean_to<value_of<B>>{count, accumulate, loss.data()});
 }
 
 /// `given`, or as many values of scratch if it is not but `needed`; empty if neither.

@@ -87,7 +87,7 @@ struct inverse_to {
     }
 };
 
-/// For sum_rows of the one dL/dtau:  dL/ds = -dL/dtau tau^2 = -(dL/dtau / s) / s, as tau = 1 / s.
+/// Of the one dL/dtau:  dL/ds = -dL/dtau tau^2 = -(dL/dtau / s) / s, as tau = 1 / s.
 template <class T>
 struct scale_gradient_to {
     const T* scale; // or null: `constant`
@@ -95,7 +95,7 @@ struct scale_gradient_to {
     bool accumulate;
     T* out;
 
-    PROTONCE_HOST_DEVICE void operator()(index_t, double slope) const {
+    PROTONCE_HOST_DEVICE void operator()(double slope) const {
         const double s = scale == nullptr ? constant : static_cast<double>(scale[0]);
         const T once = quotient<T>(slope, s);
         out[0] = weighted_sum(-1.0, quotient<T>(static_cast<double>(once), s), accumulate ? 1.0 : 0.0, out[0]);
@@ -176,9 +176,9 @@ void symmetric_info_nce(B& be, const symmetric_info_nce_inputs<B>& inputs, const
     be.softmax_contrast(std::span<const contrast<T, typename B::space>>(problems));
 
     if (!outputs.grad_scale.empty()) {
-        be.sum_rows(detail::one_row(grad_temperature),
-                    detail::scale_gradient_to<T>{detail::data_of(inputs.scale), 1.0 / options.temperature,
-                                                 outputs.accumulate, outputs.grad_scale.data()});
+        detail::sum_one_row(be, grad_temperature,
+                            detail::scale_gradient_to<T>{detail::data_of(inputs.scale), 1.0 / options.temperature,
+                                                         outputs.accumulate, outputs.grad_scale.data()});
     }
     if (wants_loss) {
         const auto per_row = outputs.loss_per_row.empty() ? scratch.template vector<T>(rows) : outputs.loss_per_row;

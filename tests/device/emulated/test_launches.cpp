@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 using namespace protonce;
@@ -41,10 +42,17 @@ struct losses {
     placed<B, T> loss{placed<B, T>::unwritten(be, 1)}, accuracy{placed<B, T>::unwritten(be, 1)},
         accuracies{placed<B, T>::unwritten(be, num_levels)}, grad_query{placed<B, T>::unwritten(be, batch, cols)},
         grad_positive{placed<B, T>::unwritten(be, batch, cols)};
-    const prototype_level<T, device> level{prototypes.rows(), assignment.vector(), temperatures.vector()};
-    const std::array<prototype_level<T, device>, num_levels> levels{level, level, level};
+    placed<B, T> packed{placed<B, T>::unwritten(be, be.packed_pool_size(clusters, cols))};
 
-    m_step_inputs<B> step_inputs() {
+    std::array<prototype_level<T, device>, num_levels> levels(bool are_packed) {
+        prototype_level<T, device> level{prototypes.rows(), assignment.vector(), temperatures.vector()};
+        if (are_packed) {
+            be.pack_pool(level.prototypes, level.temperatures, packed.vector());
+            level.packed = packed.vector();
+        }
+        return {level, level, level};
+    }
+    m_step_inputs<B> step_inputs(std::span<const prototype_level<T, device>> levels) {
         return {.query = query.rows(),
                 .positive = positive.rows(),
                 .negatives = negatives.rows(),
@@ -104,31 +112,40 @@ TEST_CASE("launches: the symmetric loss with a learned scale takes 17") {
     }) == 17);
 }
 
-TEST_CASE("launches: three levels of ProtoNCE take 8") {
+TEST_CASE("launches: three levels of ProtoNCE take 6") {
     losses x;
-    CHECK(x.launches_of([&] {
-        proto_nce(x.be, {.query = x.query.rows(), .sample = x.sample.vector(), .levels = x.levels},
-                  {.num_negatives = 16}, {.loss = x.loss.vector(), .grad_query = x.grad_query.rows()});
-    }) == 8);
+    for (const bool packed : {false, true}) {
+        const auto levels = x.levels(packed);
+        CHECK(x.launches_of([&] {
+            proto_nce(x.be, {.query = x.query.rows(), .sample = x.sample.vector(), .levels = levels},
+                      {.num_negatives = 16}, {.loss = x.loss.vector(), .grad_query = x.grad_query.rows()});
+        }) == 6);
+    }
 }
 
-TEST_CASE("launches: a step without accuracies takes 10, two of them for the passes over queue and prototypes") {
+TEST_CASE("launches: a step takes 8, two of them for the passes over queue and prototypes") {
     losses x;
-    CHECK(x.launches_of([&] {
-        m_step(x.be, x.step_inputs(), {.num_negatives = 16},
-               {.loss = x.loss.vector(), .grad_query = x.grad_query.rows()});
-    }) == 10);
+    for (const bool packed : {false, true}) {
+        const auto levels = x.levels(packed);
+        CHECK(x.launches_of([&] {
+            m_step(x.be, x.step_inputs(levels), {.num_negatives = 16},
+                   {.loss = x.loss.vector(), .grad_query = x.grad_query.rows()});
+        }) == 8);
+    }
 }
 
-TEST_CASE("launches: a step with a queue, three levels and all accuracies takes 11") {
+TEST_CASE("launches: a step with all accuracies takes 8, and one more where prototypes are packed") {
     losses x;
-    CHECK(x.launches_of([&] {
-        m_step(x.be, x.step_inputs(), {.num_negatives = 16},
-               {.loss = x.loss.vector(),
-                .accuracy_instance = x.accuracy.vector(),
-                .accuracy_per_level = x.accuracies.vector(),
-                .grad_query = x.grad_query.rows()});
-    }) == 11);
+    for (const bool packed : {false, true}) {
+        const auto levels = x.levels(packed);
+        CHECK(x.launches_of([&] {
+            m_step(x.be, x.step_inputs(levels), {.num_negatives = 16},
+                   {.loss = x.loss.vector(),
+                    .accuracy_instance = x.accuracy.vector(),
+                    .accuracy_per_level = x.accuracies.vector(),
+                    .grad_query = x.grad_query.rows()});
+        }) == (packed ? 9 : 8));
+    }
 }
 
 } // namespace launches

@@ -3,6 +3,7 @@
 #include <protonce/backend/cuda/contrast_kernels.hpp>
 #include <protonce/backend/cuda/finish_contrast.hpp>
 #include <protonce/backend/cuda/side_by_side.hpp>
+#include <protonce/backend/cuda/sum_rows.hpp>
 #include <protonce/backend/elementwise/softmax_gradient.hpp>
 
 #include <algorithm>

@@ -94,9 +94,10 @@ public:
     index_t first_nonfinite_row(matrix_view<const T, space> rows) {
         return elementwise::first_nonfinite_row<Run, T>(run(), scratch_, rows);
     }
-    template <class U, class F>
-    void sum_rows(matrix_view<U, space> rows, const F& f) {
-        elementwise::sum_rows<Run, const U>(run(), scratch_, rows, f);
+    template <class Value, class F, class Last>
+    void sum_rows(index_t rows, index_t cols, const Value& value, const F& f, const Last& last) {
+        elementwise::sum_rows(run(), scratch_, rows, cols, value, f);
+        elementwise::at_the_end(run(), last);
     }
 
     void segment_sum(matrix_view<const T, space> rows, vector_view<const T, space> weight,

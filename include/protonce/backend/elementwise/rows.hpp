@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/backend/elementwise/table.hpp>
+#include <protonce/core/backend.hpp>
 #include <protonce/core/exact_distance.hpp>
 #include <protonce/core/workspace.hpp>
+
+#include <concepts>
 
 namespace protonce::inline v0::detail::elementwise {
 
@@ -106,28 +109,36 @@ index_t first_nonfinite_row(Run& run, scratch_of<Run>& scratch, table<const T> x
                       [=] PROTONCE_ON_DEVICE(index_t i, index_t winner) { return winner < 0 && !is_finite[i]; });
 }
 
-/// f(m, sum of row m) for every row, block by block.
-template <class Run, class U, class F>
-void sum_rows(Run& run, scratch_of<Run>& scratch, table<U> x, const F& f) {
+/// f(m, sum_j value(m, j)) for every row, block by block.
+template <class Run, class Value, class F>
+void sum_rows(Run& run, scratch_of<Run>& scratch, index_t rows, index_t cols, const Value& value, const F& f) {
     scope_of<Run> scope(scratch);
-    const blocks cut(x.cols);
-    const table<double> part = scope.template matrix<double>(x.rows, cut.count);
-    run.for_each(x.rows * cut.count, [=] PROTONCE_ON_DEVICE(index_t at) {
+    const blocks cut(cols);
+    const table<double> part = scope.template matrix<double>(rows, cut.count);
+    run.for_each(rows * cut.count, [=] PROTONCE_ON_DEVICE(index_t at) {
         const index_t m = at / cut.count;
         const index_t b = at % cut.count;
         double sum = 0;
         for (index_t j = cut.first(b); j < cut.last(b); ++j) {
-            sum += static_cast<double>(x(m, j));
+            sum += value(m, j);
         }
         part(m, b) = sum;
     });
-    run.for_each(x.rows, [=] PROTONCE_ON_DEVICE(index_t m) {
+    run.for_each(rows, [=] PROTONCE_ON_DEVICE(index_t m) {
         double sum = 0;
         for (index_t b = 0; b < cut.count; ++b) {
             sum += part(m, b);
         }
         f(m, sum);
     });
+}
+
+/// last(), once.
+template <class Run, class Last>
+void at_the_end(Run& run, const Last& last) {
+    if constexpr (!std::same_as<Last, nothing_more>) {
+        run.for_each(1, [=] PROTONCE_ON_DEVICE(index_t) { last(); });
+    }
 }
 
 /// The k = rows.cols rows of the bank with the largest inner products, compared in double: descending, lowest row first among
