@@ -2,6 +2,7 @@
 // The losses of cuda_backend<float> in each precision, under the emulator and on a GPU.
 #include <device/device_run.hpp>
 #include <device/loss_errors.hpp>
+#include <device/loss_ways.hpp>
 #include <support/contrast_run.hpp>
 
 #include <doctest/doctest.h>
@@ -15,61 +16,20 @@
 #include <vector>
 
 using namespace protonce;
+using test::backend_by;
 using test::contrast_problem;
 using test::contrast_results;
 using test::device_backend;
 using test::exact;
 using test::largest_error;
 using test::relative_error;
+using test::run_by;
 using test::run_contrast;
 using test::unit_problem;
+using test::way;
+using test::ways;
 
 namespace {
-
-/// A way to products: by the instructions of a warp in a precision, or by those of a group of warps, which serve `fast` and `standard`
-/// on architecture 90a.
-enum class way { fast, standard, precise, groups };
-
-std::vector<way> ways() {
-    std::vector<way> out{way::fast, way::standard, way::precise};
-    using namespace detail::cuda;
-    if (test::has_body<side_by_side<tiled_sums<query_weights<false, false, false>, 128>>>()) {
-        out.push_back(way::groups);
-    }
-    return out;
-}
-
-class backend_by : public device_backend {
-public:
-    explicit backend_by(way how) : device_backend(test::device_options{.losses = precision_of(how)}), how_(how) {}
-
-    void softmax_contrast(std::span<const contrast<float, device>> problems) {
-        using namespace detail::cuda;
-        if (problems.front().query.cols() > most_fused_cols) {
-            device_backend::softmax_contrast(problems);
-        } else if (how_ == way::fast) {
-            fused_contrast<by_warps<half_form>>(run(), scratch(), problems);
-        } else if (how_ == way::standard) {
-            fused_contrast<by_warps<tf32_form<1>>>(run(), scratch(), problems);
-        } else if (how_ == way::precise) {
-            fused_contrast<by_warps<tf32_form<2>>>(run(), scratch(), problems);
-        } else {
-            contrast_by_groups(run(), scratch(), problems);
-        }
-    }
-
-private:
-    static loss_precision precision_of(way how) {
-        return how == way::fast      ? loss_precision::fast
-               : how == way::precise ? loss_precision::precise
-                                     : loss_precision::standard;
-    }
-    way how_;
-};
-contrast_results<float> run_by(way how, const contrast_problem<float>& problem) {
-    backend_by be(how);
-    return run_contrast(be, problem);
-}
 
 /// The kernels for wide rows, whatever the width.
 class tiled_backend : public device_backend {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/backend/cuda/block_sums.hpp>
+#include <protonce/backend/cuda/column_weights.hpp>
 #include <protonce/backend/cuda/side_by_side.hpp>
 #include <protonce/backend/cuda/softmax_weights.hpp>
 #include <protonce/backend/elementwise/softmax_forward.hpp>

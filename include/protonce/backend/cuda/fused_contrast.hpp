@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/backend/cuda/column_weights.hpp>
 #include <protonce/backend/cuda/contrast_kernels.hpp>
 #include <protonce/backend/cuda/finish_contrast.hpp>
 #include <protonce/backend/cuda/side_by_side.hpp>
@@ -29,6 +30,7 @@ struct fused_problem {
     reader read;
     query_pass pass;
     fused_cut cut;
+    fused_cut column_cut; // of the pass for them
     operands query;
     column_source source;
     operands columns;  // nothing but `info` where they are picked
@@ -40,12 +42,16 @@ struct fused_problem {
     double* of_temperature;
     float* sum;
     query_info* info;
+    column_slices column_part;
 
-    /// \param wanted_blocks  of the pass over the columns
+    /// \param wanted_blocks    of the pass over the columns
+    /// \param wanted_for_them  of the pass for the columns
     template <class Scope>
-    fused_problem(Scope& scope, const problem& of, index_t wanted_blocks)
+    fused_problem(Scope& scope, const problem& of, index_t wanted_blocks, index_t wanted_for_them)
         : given(of), read(of), pass(pass_of(of)),
           cut(Method::shape, of.query.rows(), read.most_used, of.query.cols(), has_sums(), wanted_blocks),
+          column_cut(Method::shape, read.most_used, of.query.rows(), of.query.cols(), !of.grad_columns.empty(),
+                     wanted_for_them),
           query(packing::take(scope, of.query.rows(), of.query.cols())), source(source_of(of)),
           columns(take_columns(scope, of)),
           positive(with_info(scope, packing::take(scope, has_ranks() ? of.query.rows() : 0, of.query.cols()))) {
@@ -60,6 +66,7 @@ struct fused_problem {
         of_temperature = has_moments ? scope.template vector<double>(rows).data() : nullptr;
         sum = scope.template vector<float>(has_sums() ? parts * of.query.cols() : 0).data();
         info = has_column_pass() ? scope.template vector<query_info>(packing::padded(query)).data() : nullptr;
+        column_part = take_slices(scope);
     }
 
     static query_pass pass_of(const problem& of) {
@@ -138,16 +145,10 @@ struct fused_problem {
     }
     /// Logits once more, now that the sums of the rows are known.
     auto column_kernel() const {
-        const bool has_gradient = !given.grad_columns.empty();
-        const fused_cut whole(Method::shape, read.most_used, read.query.rows, read.query.cols, has_gradient, 0);
-        return kernel(
-            columns, query, info, whole, has_gradient,
-            column_weights{.read = read,
-                           .column = columns.info,
-                           .is_added = given.accumulate || has_one_gradient(),
-                           .gradient = given.grad_columns,
-                           .temperature = given.grad_temperature.size() > 1 ? given.grad_temperature.data() : nullptr});
+        return kernel(columns, query, info, column_cut, !given.grad_columns.empty(),
+                      column_weights{read, column_gradient(), column_part});
     }
+    add_column_slices add_slices() const { return {read, column_gradient(), column_part, column_cut.slices}; }
     finish_row finish() const {
         return {.read = read,
                 .positive = logit,
@@ -169,6 +170,21 @@ struct fused_problem {
     }
 
 private:
+    /// What the slices of the queries leave behind, if there are more than one.
+    template <class Scope>
+    column_slices take_slices(Scope& scope) const {
+        if (!has_column_pass() || column_cut.slices == 1) {
+            return {};
+        }
+        const index_t parts = column_cut.slices * read.most_used;
+        const bool has_sums = !given.grad_columns.empty();
+        return {has_sums ? scope.template vector<float>(parts * given.query.cols()).data() : nullptr,
+                scope.template vector<double>(parts).data()};
+    }
+    column_gradients column_gradient() const {
+        return {columns.info, given.accumulate || has_one_gradient(), given.grad_columns,
+                given.grad_temperature.size() > 1 ? given.grad_temperature.data() : nullptr};
+    }
     auto pool() const {
         auto* memory = const_cast<float*>(given.packed_pool.data()); // which nothing writes here
         return packing::pool(memory, given.columns.rows(), read.most_used, given.query.cols());
@@ -215,10 +231,13 @@ public:
     fused_problems(Scope& scope, std::span<const typename state::problem> problems) : count_(problems.size()) {
         for (std::size_t i = 0; i < problems.size(); ++i) {
             index_t like_this = 0; // share a launch
+            index_t for_columns = 0;
             for (const auto& problem : problems) {
                 like_this += state::are_alike(problem, problems[i]) ? 1 : 0;
+                for_columns += state::has_column_pass(problem) ? 1 : 0;
             }
-            problem_[i].emplace(scope, problems[i], Method::shape.wanted_blocks / like_this);
+            problem_[i].emplace(scope, problems[i], Method::shape.wanted_blocks / like_this,
+                                Method::shape.wanted_blocks / (std::max)(for_columns, index_t{1}));
         }
     }
 
@@ -246,9 +265,18 @@ public:
         launch(
             run, [](const state& of) { return of.has_column_pass(); },
             [](const state& of) { return of.column_kernel(); });
+        for (std::size_t i = 0; i < count_; ++i) {
+            add_slices(run, *problem_[i]);
+        }
     }
 
 private:
+    static void add_slices(Run& run, const state& of) {
+        if (of.has_column_pass() && of.column_cut.slices > 1) {
+            const add_column_slices add = of.add_slices();
+            run.for_each(add.size(), add);
+        }
+    }
     /// One launch for the problems that it concerns.
     template <class Concerns, class Make>
     void launch(Run& run, const Concerns& concerns, const Make& make) const {
