@@ -116,7 +116,7 @@ TEST_CASE("cuda losses: several problems share the launches and the gradient of 
             std::vector<contrast_problem<float>> problems;
             std::vector<contrast_problem<double>> same;
             for (unsigned m = 0; m < 4; ++m) {
-                auto with = test::combined_options(m == 0 ? 1 : seed * 32 + m * 6, 150, 20 + random.integer(300), cols);
+                auto with = test::combined_options(m == 0 ? 1 : seed * 32 + m * 6, 130, 20 + random.integer(180), cols);
                 with.accumulate = m > 0;
                 problems.push_back(unit_problem(random, with));
                 same.push_back(test::in_double(problems.back()));
