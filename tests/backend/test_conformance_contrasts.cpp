@@ -118,3 +118,39 @@ TEST_CASE_TEMPLATE("conformance: problems of one call with other numbers of rows
     problems.push_back(test::random_problem<T>(random, {.rows = 7, .pool = 30, .cols = 5}));
     check_problems<B>(problems, 1, separate);
 }
+
+TEST_CASE_TEMPLATE("conformance: a temperature and a factor of the rows may be numbers of the problem", B,
+                   CONFORMING_BACKENDS, protonce::reference_backend<float>) {
+    using T = typename B::value_type;
+    TEST_RANDOM(random, 415);
+    for (const bool outside : {true, false}) {
+        auto given = test::random_problem<T>(
+            random, {.rows = 20, .pool = 50, .cols = 9, .outside = outside, .scales = true, .accumulate = true});
+        given.temperature = {T(0.3)};
+        const auto with = [&](const contrast_problem<T>& in, double factor, bool in_memory) {
+            B be = test::make<B>({});
+            return test::run_contrasts(be, std::vector{in}, [&](auto& problems) {
+                problems[0].row_factor = factor;
+                if (!in_memory) {
+                    problems[0].temperature = {};
+                    problems[0].one_temperature = T(0.3);
+                }
+            })[0];
+        };
+        CAPTURE(outside);
+        auto halves = given;
+        for (T& scale : halves.row_scale) {
+            scale /= 2; // exact
+        }
+        const auto expected = with(given, 1, true);
+        CHECK(with(given, 1, false) == expected);
+        CHECK(with(halves, 2, false) == expected);
+
+        auto alone = given;
+        alone.row_scale.clear();
+        auto everywhere = given;
+        everywhere.row_scale = {T(-0.7)};
+        CHECK(with(alone, -0.7, true) == with(everywhere, 1, true));
+        CHECK_FALSE(with(alone, -0.7, true) == with(alone, 1, true));
+    }
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <protonce/core/host_device.hpp>
 #include <protonce/core/view.hpp>
 
 namespace protonce::inline v0 {
@@ -32,17 +33,35 @@ struct contrast {
     vector_view<const label_t, S>
         row_group{}; // (B,) with pool_group: columns of the row's group, its positive excepted,
     vector_view<const label_t, S> pool_group{}; // (P,) are left out; negative: belongs to no group
-    vector_view<const T, S> temperature{};      // (1,) or (P,); (1,) if `positive` is given
-    vector_view<const T, S> log_weight{};       // (J,) ln w_j, in the denominator only; empty: 0
-    vector_view<const T, S> row_scale{};        // (1,) or (B,) dL/dl_i, factor of every gradient; empty: 1
-    bool accumulate = false;                    // gradients are added to what is there instead of overwriting it
-    vector_view<T, S> loss{};                   // (B,) l_i, not scaled
-    vector_view<T, S> log_sum{};                // (B,) logarithm of the denominator
+    vector_view<const T, S> temperature{};      // (1,) or (P,), (1,) if `positive` is given; empty: one_temperature
+    T one_temperature{1};
+    vector_view<const T, S> log_weight{}; // (J,) ln w_j, in the denominator only; empty: 0
+    double row_factor = 1;                // times row_scale, rounded to T: dL/dl_i, factor of every gradient
+    vector_view<const T, S> row_scale{};  // (1,) or (B,); empty: 1
+    bool accumulate = false;              // gradients are added to what is there instead of overwriting it
+    vector_view<T, S> loss{};             // (B,) l_i, not scaled
+    vector_view<T, S> log_sum{};          // (B,) logarithm of the denominator
     vector_view<T, S> top1{};          // (B,) 1/t if the positive is one of the t largest logits (no weights), else 0
     matrix_view<T, S> grad_query{};    // (B, C)
     matrix_view<T, S> grad_positive{}; // (B, C)
     matrix_view<T, S> grad_columns{};  // (P, C); may be the view grad_query: then both parts add
     vector_view<T, S> grad_temperature{}; // as temperature, the positive's part included
+
+    bool has_one_temperature() const { return temperature.size() <= 1; }
 };
+
+namespace detail {
+
+/// Where a problem lies in host memory: t of pool row p, and dL/dl_i.
+template <class T>
+T temperature_of(const contrast<T, host>& in, index_t p) {
+    return in.temperature.empty() ? in.one_temperature : in.temperature[in.has_one_temperature() ? 0 : p];
+}
+template <class T>
+T row_scale_of(const contrast<T, host>& in, index_t i) {
+    return scaled(in.row_factor, in.row_scale.empty() ? T(1) : in.row_scale[in.row_scale.size() == 1 ? 0 : i]);
+}
+
+} // namespace detail
 
 } // namespace protonce::inline v0

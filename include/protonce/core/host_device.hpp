@@ -26,11 +26,17 @@ PROTONCE_HOST_DEVICE inline double add_product(double sum, double a, double b) {
 #endif
 }
 
+/// a x in double, rounded once.
+template <class T>
+PROTONCE_HOST_DEVICE T scaled(double a, T x) {
+    return static_cast<T>(a * static_cast<double>(x));
+}
+
 /// a x + b y in double, rounded once; y is not read with b = 0.
 template <class T>
 PROTONCE_HOST_DEVICE T weighted_sum(double a, T x, double b, const T& y) {
-    const double scaled = a * static_cast<double>(x);
-    return static_cast<T>(b == 0 ? scaled : add_product(scaled, b, static_cast<double>(y)));
+    const double first = a * static_cast<double>(x);
+    return static_cast<T>(b == 0 ? first : add_product(first, b, static_cast<double>(y)));
 }
 
 /// How many of [0, n) come before the rest: `is_before` is true for all of them and false from there on.

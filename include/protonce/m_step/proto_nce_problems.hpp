@@ -131,21 +131,6 @@ std::span<const request_of<B>> columns_of_levels(B& be, typename workspace<typen
     return requests;
 }
 
-/// dL/dl_i: (M,) of the levels for a mean, else (1,) or (B,) of all of them.
-template <backend B>
-vector_of<B, const value_of<B>> level_scales(B& be, typename workspace<typename B::space>::scope& scratch,
-                                             const proto_nce_rows<B>& rows, double weight, reduction how,
-                                             vector_of<B, const value_of<B>> upstream) {
-    using T = value_of<B>;
-    if (how == reduction::mean) {
-        return rows.scale;
-    }
-    const double levels = static_cast<double>(rows.own.rows());
-    const auto scale = scratch.template vector<T>(upstream.empty() ? 1 : upstream.size());
-    be.for_each(scale.size(), scale_upstream<T>{weight / levels, data_of(upstream), scale.data()});
-    return scale;
-}
-
 /// Fills `problems`, one a level. All of them add to one grad_query; the first overwrites it unless `adds_to_query`.
 ///
 /// \param rows  as check_proto_nce() delivers them; the members that are not there yet are filled
@@ -160,7 +145,6 @@ proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>
     const bool wants_loss = !out.loss.empty() || !out.loss_per_level.empty();
     rows.loss = given_or_scratch(scratch, out.loss_per_row, wants_loss, num_levels, rows.own.cols());
     rows.top1 = given_or_scratch(scratch, out.top1, !out.accuracy_per_level.empty(), num_levels, rows.own.cols());
-    const auto scales = level_scales<B>(be, scratch, rows, weight, options.reduction, in.upstream);
     const auto requests =
         columns_of_levels(be, scratch, host_scratch, matrix_of<B, const label_t>(rows.own), in, options, out);
     proto_nce_report report;
@@ -173,7 +157,12 @@ proto_nce_report proto_nce_problems(B& be, typename workspace<typename B::space>
         problem.own = rows.own.row(level_number);
         problem.packed_pool = level.packed;
         problem.temperature = level.temperatures;
-        problem.row_scale = options.reduction == reduction::mean ? scales.slice(level_number, 1) : scales;
+        if (options.reduction == reduction::mean) {
+            problem.row_scale = rows.scale.slice(level_number, 1);
+        } else {
+            problem.row_factor = weight / static_cast<double>(num_levels);
+            problem.row_scale = in.upstream;
+        }
 
         negative_prototypes_report used{.num_negatives = level.prototypes.rows() - 1, .clamped = false};
         if (options.negatives != negatives::all) {

@@ -50,8 +50,7 @@ struct count_participants {
     PROTONCE_HOST_DEVICE void operator()(index_t m, double count) const {
         participants[m] = count;
         if (scale != nullptr) {
-            const double all =
-                upstream == nullptr ? weight : static_cast<double>(weighted_sum(weight, upstream[0], 0.0, T(0)));
+            const double all = upstream == nullptr ? weight : static_cast<double>(scaled(weight, upstream[0]));
             scale[m] = quotient<T>(all, levels * count);
         }
     }

@@ -112,18 +112,6 @@ constexpr double row_factor(reduction how, index_t rows, double weight) {
     return how == reduction::mean ? weight / static_cast<double>(rows) : weight;
 }
 
-/// An element a factor of the rows' gradients: the upstream gradient times `factor`.
-template <class T>
-struct scale_upstream {
-    double factor;
-    const T* upstream; // or null: 1
-    T* row_scale;
-
-    PROTONCE_HOST_DEVICE void operator()(index_t i) const {
-        row_scale[i] = upstream == nullptr ? static_cast<T>(factor) : weighted_sum(factor, upstream[i], 0.0, T(0));
-    }
-};
-
 /// Rounded once; 0 if there is nothing to divide by.
 template <class T>
 PROTONCE_HOST_DEVICE T quotient(double sum, double count) {

@@ -32,7 +32,7 @@
                     }
                 }
             }
-            const double inverse = 1 / static_cast<double>(in_.temperature[0]);
+            const double inverse = 1 / static_cast<double>(temperature_of(in_, 0));
             for (index_t i = row0; i < row1; ++i) {
                 auto grad = in_.grad_query.row(i);
                 const T* g = sum + (i - row0) * C_padded_;
@@ -90,7 +90,7 @@
                 std::fill(row.begin(), row.end(), T(0));
             });
         }
-        const bool shared = in_.temperature.size() == 1;
+        const bool shared = in_.has_one_temperature();
         if (!in_.grad_temperature.empty() && !in_.accumulate && !shared) {
             std::fill(in_.grad_temperature.begin(), in_.grad_temperature.end(), T(0));
         }
@@ -156,7 +156,7 @@
             if (in_.own.empty()) {
                 for (index_t i = 0; i < B_; ++i) {
                     sum += scale_of(i) * others_[i] * static_cast<double>(positive_logit_[i]) /
-                           static_cast<double>(in_.temperature[0]);
+                           static_cast<double>(temperature_of(in_, 0));
                 }
             }
             in_.grad_temperature[0] =

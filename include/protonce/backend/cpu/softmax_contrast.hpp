@@ -23,7 +23,7 @@ public:
                     const softmax_kernels<T>& softmax, const contrast<T, host>& problem)
         : scope_(scratch), scratch_(scratch), team_(team), kernel_(kernel), softmax_(softmax), in_(problem),
           columns_(scope_, problem), B_(problem.query.rows()), C_(problem.query.cols()), C_padded_(round_up(C_, W)),
-          is_shared_(problem.temperature.size() == 1), panels_(scope_.template matrix<T>(ceil_div(B_, W), W * C_)),
+          is_shared_(problem.has_one_temperature()), panels_(scope_.template matrix<T>(ceil_div(B_, W), W * C_)),
           positive_logit_(scope_.template vector<T>(B_)), others_(scope_.template vector<double>(B_)),
           shift_(scope_.template vector<T>(B_)), share_(scope_.template vector<double>(B_)) {
         // A positive that is no column in use (the caller's mistake) must not look like a number.
@@ -61,15 +61,13 @@ private:
     static constexpr index_t least_slice = 1024;
 
     bool takes_part(index_t i) const { return in_.own.empty() || in_.own[i] >= 0; }
-    double scale_of(index_t i) const {
-        return in_.row_scale.empty() ? 1.0 : static_cast<double>(in_.row_scale[in_.row_scale.size() == 1 ? 0 : i]);
-    }
+    double scale_of(index_t i) const { return static_cast<double>(row_scale_of(in_, i)); }
     double log_weight_of_positive(index_t i) const {
         return in_.own.empty() || in_.log_weight.empty() ? 0.0
                                                          : static_cast<double>(in_.log_weight[columns_.own_at(i)]);
     }
     T inverse_temperature_of_positive(index_t i) const {
-        return T(1) / in_.temperature[in_.temperature.size() == 1 ? 0 : static_cast<index_t>(in_.own[i])];
+        return T(1) / temperature_of(in_, is_shared_ ? 0 : static_cast<index_t>(in_.own[i]));
     }
 
     /// Are the columns the queries, each row leaving itself out, with one gradient for both (NT-Xent)? Then s_ij = s_ji, and pass 2 has all
@@ -95,7 +93,7 @@ private:
         typename workspace<host>::scope scope(scratch_);
         const int workers = team_.workers();
         auto panels = scope.template matrix<T>(workers, W * C_ + most_tile_rows * W);
-        const T inverse = T(1) / in_.temperature[0];
+        const T inverse = T(1) / temperature_of(in_, 0);
         team_.for_each(ceil_div(B_, kernel_.rows), workers, [&](index_t task, int worker) {
             const index_t first = task * kernel_.rows;
             T* panel = panels.row(worker).data();
@@ -251,7 +249,7 @@ private:
         }
         // d l / d s_+ / tau_+, with the row's factor
         // Where all temperatures are equal the gradient was summed without them.
-        const double spread = is_shared_ ? 1 / static_cast<double>(in_.temperature[0]) : 1.0;
+        const double spread = is_shared_ ? 1 / static_cast<double>(temperature_of(in_, 0)) : 1.0;
         const double pull =
             part ? -scale_of(i) * others_[i] * static_cast<double>(inverse_temperature_of_positive(i)) : 0.0;
         if (with_gradient_ && !in_.grad_query.empty()) {

@@ -40,7 +40,7 @@ public:
     index_t count() const { return count_; }
     index_t id(index_t j) const { return in_.column_id.empty() ? j : in_.column_id[j]; }
     const T* values(index_t j) const { return in_.columns.row(id(j)).data(); }
-    T temperature(index_t j) const { return in_.temperature[in_.temperature.size() == 1 ? 0 : id(j)]; }
+    T temperature(index_t j) const { return temperature_of(in_, id(j)); }
     index_t own_at(index_t i) const { return place(in_.own[i]); }
 
     /// Is there a row that leaves a column out, or whose positive is a column?

@@ -81,7 +81,7 @@ struct fused_problem {
     }
     /// A pool can be picked from for the queries' sake alone: the pass for the columns has them on its left.
     static column_source source_of(const problem& of) {
-        const bool has_one_temperature = of.temperature.size() <= 1;
+        const bool has_one_temperature = of.has_one_temperature();
         if (can_keep && !of.packed.empty() && of.column_id.empty() && has_one_temperature) {
             return column_source::kept;
         }

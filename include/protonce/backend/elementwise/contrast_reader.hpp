@@ -27,10 +27,12 @@ struct contrast_reader {
     const label_t* self;
     const label_t* row_group;
     const label_t* pool_group;
-    const T* temperatures;
+    const T* temperatures; // or null: one_temperature
+    T one_temperature;
     bool has_one_temperature;
     const T* log_weights;
-    const T* row_scales;
+    double row_factor;
+    const T* row_scales; // or null: 1
     bool has_one_scale;
 
     template <class S>
@@ -39,8 +41,9 @@ struct contrast_reader {
           column_count(data_of(in.column_count)), most_used(used_columns(in)), own(data_of(in.own)),
           own_count(data_of(in.own_count)), self(data_of(in.self)), row_group(data_of(in.row_group)),
           pool_group(data_of(in.pool_group)), temperatures(data_of(in.temperature)),
-          has_one_temperature(in.temperature.size() == 1), log_weights(data_of(in.log_weight)),
-          row_scales(data_of(in.row_scale)), has_one_scale(in.row_scale.size() == 1) {}
+          one_temperature(in.one_temperature), has_one_temperature(in.has_one_temperature()),
+          log_weights(data_of(in.log_weight)), row_factor(in.row_factor), row_scales(data_of(in.row_scale)),
+          has_one_scale(in.row_scale.size() == 1) {}
 
     PROTONCE_HOST_DEVICE bool positive_is_outside() const { return positive.rows > 0; }
     PROTONCE_HOST_DEVICE bool takes_part(index_t i) const { return positive_is_outside() || own[i] >= 0; }
@@ -66,10 +69,13 @@ struct contrast_reader {
         return !same_group || is_positive(i, p);
     }
 
-    PROTONCE_HOST_DEVICE T temperature(index_t p) const { return temperatures[has_one_temperature ? 0 : p]; }
+    PROTONCE_HOST_DEVICE T temperature(index_t p) const {
+        return temperatures == nullptr ? one_temperature : temperatures[has_one_temperature ? 0 : p];
+    }
     PROTONCE_HOST_DEVICE T log_weight(index_t j) const { return log_weights == nullptr ? T(0) : log_weights[j]; }
     PROTONCE_HOST_DEVICE double row_scale(index_t i) const {
-        return row_scales == nullptr ? 1.0 : static_cast<double>(row_scales[has_one_scale ? 0 : i]);
+        return static_cast<double>(
+            scaled(row_factor, row_scales == nullptr ? T(1) : row_scales[has_one_scale ? 0 : i]));
     }
 
     /// The positive of a row that takes part, and its temperature.

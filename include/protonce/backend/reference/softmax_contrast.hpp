@@ -34,11 +34,9 @@ struct contrast_reader {
         return same_group && !is_positive(i, p);
     }
 
-    double temperature(index_t p) const { return in.temperature[in.temperature.size() == 1 ? 0 : p]; }
+    double temperature(index_t p) const { return detail::temperature_of(in, p); }
     double log_weight(index_t j) const { return in.log_weight.empty() ? 0.0 : in.log_weight[j]; }
-    double row_scale(index_t i) const {
-        return in.row_scale.empty() ? 1.0 : in.row_scale[in.row_scale.size() == 1 ? 0 : i];
-    }
+    double row_scale(index_t i) const { return detail::row_scale_of(in, i); }
 };
 
 /// The softmax of one row, every term w_j e^{s_ij} divided by e^largest. The positive stays apart from the others: so a
