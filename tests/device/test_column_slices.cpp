@@ -14,6 +14,8 @@
 #include <vector>
 
 using namespace protonce;
+
+namespace column_slices {
 using test::backend_by;
 using test::largest_error;
 using test::placed;
@@ -91,3 +93,5 @@ TEST_CASE("column slices: both parts of a gradient add where queries are the col
         }
     }
 }
+
+} // namespace column_slices

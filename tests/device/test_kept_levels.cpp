@@ -17,6 +17,8 @@
 #include <vector>
 
 using namespace protonce;
+
+namespace kept_levels {
 using B = test::device_backend;
 using test::placed;
 
@@ -277,3 +279,5 @@ TEST_CASE("kept levels: an objective's E-step and a loaded checkpoint pack them,
     CHECK(one.uses_prototypes());
     CHECK(step(one) == step(other));
 }
+
+} // namespace kept_levels

@@ -13,8 +13,10 @@
 #include <vector>
 
 using namespace protonce;
+
+namespace tile_ring {
 using test::placed;
-namespace cuda = protonce::detail::cuda;
+namespace kernels = protonce::detail::cuda;
 
 namespace {
 
@@ -22,8 +24,8 @@ constexpr index_t rows = 20;
 
 /// The kernels by groups of warps, in so many slices.
 template <int cols, index_t blocks>
-struct few_blocks : cuda::by_groups<cols> {
-    static constexpr cuda::cut_shape shape{
+struct few_blocks : kernels::by_groups<cols> {
+    static constexpr kernels::cut_shape shape{
         .block_rows = 128, .tile_rows = 128, .wanted_blocks = blocks, .least_tiles = 1};
 };
 
@@ -32,7 +34,7 @@ public:
     B() : test::device_backend(test::standard_options()) {}
     template <class Method>
     void solve(const contrast<float, device>& problem) {
-        cuda::fused_contrast<Method>(run(), scratch(), std::span<const contrast<float, device>>(&problem, 1));
+        kernels::fused_contrast<Method>(run(), scratch(), std::span<const contrast<float, device>>(&problem, 1));
     }
 };
 
@@ -98,7 +100,7 @@ void check_ring(const wanted& how, index_t cols) {
 
 bool has_kernels() {
     const bool has =
-        test::has_body<cuda::side_by_side<cuda::tiled_sums<cuda::query_weights<false, false, false>, 128>>>();
+        test::has_body<kernels::side_by_side<kernels::tiled_sums<kernels::query_weights<false, false, false>, 128>>>();
     if (!has) {
         MESSAGE("the device has no kernels of groups of warps");
     }
@@ -132,3 +134,5 @@ TEST_CASE("tile ring: columns that are chosen, with ranks and weights") {
     check_ring<64>({.pool = 1300, .selected = true, .ranks = true}, 30);
     check_ring<256>({.pool = 500, .selected = true, .ranks = true}, 130);
 }
+
+} // namespace tile_ring
