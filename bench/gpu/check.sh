@@ -4,22 +4,24 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-usage: bench/gpu/check.sh [--out DIR] [--headers DIR] [--arch NUMBER] [--quick] [--build | --no-build]
+usage: bench/gpu/check.sh [--out DIR] [--work DIR] [--headers DIR] [--arch NUMBER] [--quick] [--build | --no-build]
 
 For a machine with an NVIDIA GPU and the CUDA toolkit; needs no network. Builds every CUDA test, example and benchmark with nvcc,
 runs the tests (a test that finds no GPU fails), times the library, and PyTorch beside it where python3 has it, and looks at a
 few tests with compute-sanitizer.
-  --out DIR      for logs, gpu.json, torch.json and the table gpu.md (default out/gpu)
+  --out DIR      for logs, gpu.json, torch.json and the table gpu.md, as they come (default out/gpu)
+  --work DIR     for objects and programs (default: the folder of --out)
   --headers DIR  where doctest/doctest.h lies, if the compiler does not find it
   --arch NUMBER  compute capability to compile for, such as 90 (default: that of the first GPU)
   --quick        small sizes
   --build        build, and no more: a machine with the toolkit and no GPU will do
-  --no-build     run what --build left in DIR
+  --no-build     run what --build left there
 The last line is `N passed, M failed`, over the steps; the exit status is 0 when none failed.
 TEXT
 }
 
 out=out/gpu
+work=
 headers=
 arch=
 quick=()
@@ -31,10 +33,11 @@ while [ $# -gt 0 ]; do
         --quick) quick=(--quick); shift ;;
         --build) runs=no; shift ;;
         --no-build) builds=no; shift ;;
-        --out | --headers | --arch)
+        --out | --work | --headers | --arch)
             [ $# -ge 2 ] || { echo "bench/gpu/check.sh: $1 needs a value" >&2; exit 2; }
             case "$1" in
                 --out) out=$2 ;;
+                --work) work=$2 ;;
                 --headers) headers=$2 ;;
                 --arch) arch=$2 ;;
             esac
@@ -44,8 +47,9 @@ while [ $# -gt 0 ]; do
 done
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-mkdir -p "$out"
+mkdir -p "$out" "${work:=$out}"
 out=$(cd "$out" && pwd)
+work=$(cd "$work" && pwd)
 export PROTONCE_REQUIRE_GPU=1
 for folder in "${CUDA_PATH:-}" /usr/local/cuda; do
     if [ -n "$folder" ] && [ -d "$folder/bin" ]; then
@@ -88,19 +92,19 @@ compile() {
     local program=$1 definition=$2 source object
     shift 2
     programs+=("$program")
-    mkdir -p "$out/objects/$program"
+    mkdir -p "$work/objects/$program"
     for source in "$@"; do
         while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do
             wait -n || true
         done
-        object=$out/objects/$program/$(basename "$source" .cpp)
+        object=$work/objects/$program/$(basename "$source" .cpp)
         nvcc "${flags[@]}" "$definition" "-DPROTONCE_TEST_NAME=\"$program\"" -c "$source" -o "$object.o" >"$object.log" 2>&1 &
     done
 }
 link_program() {
-    local units=("$out/objects/$1"/*.log)
+    local units=("$work/objects/$1"/*.log)
     cat "${units[@]}"
-    nvcc "-arch=sm_$arch" "${units[@]/%.log/.o}" -o "$out/bin/$1"
+    nvcc "-arch=sm_$arch" "${units[@]/%.log/.o}" -o "$work/bin/$1"
 }
 
 finish() {
@@ -109,8 +113,8 @@ finish() {
 }
 
 if [ "$builds" = yes ]; then
-    rm -rf "$out/objects" "$out/bin"
-    mkdir -p "$out/bin"
+    rm -rf "$work/objects" "$work/bin"
+    mkdir -p "$work/bin"
     tests=$root/tests
     compile gpu -DPROTONCE_BENCH "$root/bench/gpu/gpu.cpp" # the longest first
     conformance=("$tests"/backend/test_conformance_*.cpp)
@@ -129,13 +133,13 @@ if [ "$runs" = no ]; then
     finish
     exit
 fi
-step 'instructions' "$out/bin/cuda" '--source-file=*instructions.cpp,*warp_group.cpp'
-step 'CUDA tests' "$out/bin/cuda"
-step 'Thrust tests' "$out/bin/thrust"
+step 'instructions' "$work/bin/cuda" '--source-file=*instructions.cpp,*warp_group.cpp'
+step 'CUDA tests' "$work/bin/cuda"
+step 'Thrust tests' "$work/bin/thrust"
 for example in device_training stream_and_pool recorded_step; do
-    step "example $example" "$out/bin/$example"
+    step "example $example" "$work/bin/$example"
 done
-step 'benchmark' "$out/bin/gpu" ${quick[@]+"${quick[@]}"} --json "$out/gpu.json"
+step 'benchmark' "$work/bin/gpu" ${quick[@]+"${quick[@]}"} --json "$out/gpu.json"
 if python3 -c 'import torch' 2>/dev/null; then
     step 'PyTorch' python3 "$root/bench/gpu/torch_peer.py" ${quick[@]+"${quick[@]}"} --json "$out/torch.json"
 else
@@ -145,8 +149,8 @@ step 'table' python3 "$root/bench/gpu/table.py" "$out"
 if command -v compute-sanitizer >/dev/null; then
     few='*instructions.cpp,*warp_group.cpp,*nearest_passes.cpp,*scan_rows.cpp,*draw_columns.cpp,*kept_rows.cpp,*kept_levels.cpp'
     for tool in memcheck racecheck; do
-        step "$tool" timeout 90 compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/bin/cuda" "--source-file=$few"
-        step "$tool of the losses" timeout 90 compute-sanitizer --tool "$tool" --error-exitcode 1 "$out/bin/cuda" \
+        step "$tool" timeout 90 compute-sanitizer --tool "$tool" --error-exitcode 1 "$work/bin/cuda" "--source-file=$few"
+        step "$tool of the losses" timeout 90 compute-sanitizer --tool "$tool" --error-exitcode 1 "$work/bin/cuda" \
             '--source-file=*cuda_losses.cpp' '--test-case=*as exact as*,*any width*'
     done
 else

@@ -139,7 +139,9 @@ public:
     }
 
     void axpby(double a, vector_view<const T> x, double b, vector_view<T> y) {
-        for_each(x.size(), [&](index_t i) { y[i] = detail::weighted_sum(a, x[i], b, y[i]); });
+        for_each(x.size(), [&](index_t i) {
+            y[i] = detail::weighted_sum(a, x[i], b, y[i]);
+        });
     }
 
     void mean_rows(matrix_view<const double> sum, vector_view<const double> count, matrix_view<T> mean) {
