@@ -148,6 +148,7 @@ fi
 step 'table' python3 "$root/bench/gpu/table.py" "$out"
 if command -v compute-sanitizer >/dev/null; then
     few='*instructions.cpp,*warp_group.cpp,*nearest_passes.cpp,*scan_rows.cpp,*draw_columns.cpp,*kept_rows.cpp,*kept_levels.cpp'
+    few+=',*tile_ring.cpp,*column_slices.cpp'
     for tool in memcheck racecheck; do
         step "$tool" timeout 90 compute-sanitizer --tool "$tool" --error-exitcode 1 "$work/bin/cuda" "--source-file=$few"
         step "$tool of the losses" timeout 90 compute-sanitizer --tool "$tool" --error-exitcode 1 "$work/bin/cuda" \

@@ -159,3 +159,22 @@ TEST_CASE_TEMPLATE("conformance: the sum of a row does not depend on the other r
 
     CHECK(together.values() == alone.values());
 }
+
+TEST_CASE_TEMPLATE("conformance: nor does it depend on what is done at the end", B, CONFORMING_BACKENDS) {
+    using T = typename B::value_type;
+    TEST_RANDOM(random, 106);
+    B be = test::make<B>({.threads = 2});
+    for (const index_t cols : {300, 3000}) {
+        placed<B, T> x(be, random.normal_matrix<T>(9, cols, 1));
+        auto without = placed<B, double>::unwritten(be, 9), with = placed<B, double>::unwritten(be, 9);
+        placed<B, double> end(be, std::vector<double>{0, 0});
+        const detail::value_in_rows<T> value{x.rows().data(), x.rows().stride()};
+
+        be.sum_rows(9, cols, value, store_sum{without.vector().data()}, detail::nothing_more{});
+        be.sum_rows(9, cols, value, store_sum{with.vector().data()},
+                    end_once{with.vector().data(), 9, end.vector().data()});
+
+        CAPTURE(cols);
+        CHECK(with.values() == without.values());
+    }
+}

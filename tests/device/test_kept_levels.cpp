@@ -8,6 +8,7 @@
 #include <protonce/em/objective.hpp>
 #include <protonce/m_step/m_step.hpp>
 #include <protonce/m_step/proto_nce.hpp>
+#include <protonce/momentum/memory_queue.hpp>
 
 #include <doctest/doctest.h>
 
@@ -222,7 +223,7 @@ TEST_CASE("kept levels: a backend that has no form of its own has none, and pass
     check_equal(precise, levels, {.ranks = true});
 }
 
-TEST_CASE("kept levels: too few are refused by name") {
+TEST_CASE("kept levels: other ones than those of the prototypes are refused by name") {
     TEST_RANDOM(random, 888);
     B be(test::standard_options());
     if (!has_form(be)) {
@@ -231,12 +232,51 @@ TEST_CASE("kept levels: too few are refused by name") {
     const auto levels = packed_levels(be, random, {30, 20}, 16);
     auto views = views_of(levels, true);
     views[1].packed = views[1].packed.slice(0, views[1].packed.size() - 1);
-    CHECK_THROWS_WITH_AS(run(be, views, {}),
-                         "proto_nce: levels[1].packed: must hold as many rows as prototypes, 660 values or more; got "
-                         "659 values",
-                         shape_error);
+    CHECK_THROWS_WITH_AS(run(be, views, {}), "proto_nce: levels[1].packed: must hold 660 values; got 659", shape_error);
+    views[1] = levels[1].level(); // scales lie behind the last prototype
+    views[1].prototypes = views[1].prototypes.slice(0, 19);
+    views[1].temperatures = views[1].temperatures.slice(0, 19);
+    CHECK_THROWS_WITH_AS(run(be, views, {}), "proto_nce: levels[1].packed: must hold 627 values; got 660", shape_error);
+    views[1] = levels[1].level();
     views[1].packed = {nullptr, 660};
     CHECK_THROWS_AS(run(be, views, {}), shape_error);
+}
+
+TEST_CASE("kept levels: some levels packed and others not, beside a queue") {
+    TEST_RANDOM(random, 890);
+    B be(test::standard_options());
+    constexpr index_t cols = 20, batch = 40;
+    const auto levels = packed_levels(be, random, {300, 150}, cols);
+    memory_queue<B> queue(be, {.capacity = 200, .num_cols = cols});
+    placed<B, float> query(be, random.unit_rows<float>(batch, cols)),
+        positive(be, random.unit_rows<float>(batch, cols));
+    placed<B, index_t> sample(be, sample_numbers(batch));
+    const auto step = [&](bool first, bool second, bool ranks) {
+        level_views views = views_of(levels, first);
+        views[1] = views_of(levels, second)[1];
+        auto loss = placed<B, float>::unwritten(be, 1), of_queue = placed<B, float>::unwritten(be, ranks ? 1 : 0),
+             of_levels = placed<B, float>::unwritten(be, ranks ? num_levels : 0);
+        auto grad_query = placed<B, float>::unwritten(be, batch, cols);
+        m_step(be,
+               {.query = query.rows(),
+                .positive = positive.rows(),
+                .negatives = queue.rows(),
+                .packed_negatives = queue.packed(),
+                .sample = sample.vector(),
+                .levels = views},
+               {.num_negatives = 200, .seed = 4},
+               {.loss = loss.vector(),
+                .accuracy_instance = of_queue.vector(),
+                .accuracy_per_level = of_levels.vector(),
+                .grad_query = grad_query.rows()});
+        return std::array{loss.values(), of_queue.values(), of_levels.values(), grad_query.row_values()};
+    };
+    for (const bool ranks : {false, true}) { // few columns: as many slices in any case
+        const auto expected = step(false, false, ranks);
+        CHECK(step(true, true, ranks) == expected);
+        CHECK(step(true, false, ranks) == expected);
+        CHECK(step(false, true, ranks) == expected);
+    }
 }
 
 TEST_CASE("kept levels: an objective's E-step and a loaded checkpoint pack them, a step reads them") {

@@ -206,7 +206,7 @@ struct cuda_options {
 /// For the losses with float, C rounded up to a multiple of 16 (to 64, 128 or 256 on architecture 90a), for each of up to four problems
 /// at once: a copy of the B queries, of their positives where ranks or the gradient of a common temperature are wanted or columns are weighted, and of the J columns
 /// (16 bytes a column where they are kept packed); B C floats and 40 bytes a row for each slice of the columns. Problems of one kind (columns
-/// left out for a row or not, ranks, gradient of a common temperature) have as many slices in all as make 256 blocks of 64 rows (132 blocks
+/// left out for a row or not, ranks, gradient of a common temperature, packed prototypes) have as many slices in all as make 256 blocks of 64 rows (132 blocks
 /// of 128 rows on 90a), (16896 + 4 B) C floats at most; where gradients of columns are wanted, as much for slices of the queries, 16896 C floats
 /// and 16896 doubles at most; no logits.
 /// With double, or more than 256 columns: 2^20 logits and as many slopes (128 B of each if that is more), B J / 4 bytes, B C doubles, and

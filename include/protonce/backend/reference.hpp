@@ -149,7 +149,7 @@ public:
         return -1;
     }
 
-    /// f(m, sum of row m) for every row of values of T or double.
+    /// f(m, sum_j value(m, j)) for every row, then last().
     template <class Value, class F, class Last>
     void sum_rows(index_t rows, index_t cols, const Value& value, const F& f, const Last& last) {
         for (index_t m = 0; m < rows; ++m) {

@@ -45,7 +45,7 @@ struct contrast {
     matrix_view<T, S> grad_query{};    // (B, C)
     matrix_view<T, S> grad_positive{}; // (B, C)
     matrix_view<T, S> grad_columns{};  // (P, C); may be the view grad_query: then both parts add
-    vector_view<T, S> grad_temperature{}; // as temperature, the positive's part included
+    vector_view<T, S> grad_temperature{}; // as temperature, (1,) if that is empty, the positive's part included
 
     bool has_one_temperature() const { return temperature.size() <= 1; }
 };

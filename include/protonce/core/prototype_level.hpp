@@ -11,7 +11,9 @@ struct prototype_level {
     vector_view<const label_t, S>
         assignment{}; // (N,) cluster of each sample in [0, K); -1: none, the sample has no term here
     vector_view<const T, S> temperatures{}; // (K,) concentration phi of each cluster, positive
-    vector_view<const T, S> packed{}; // optional: prototypes and temperatures in a form of the backend's (clustering::pack)
+    vector_view<const T, S>
+        packed{}; // optional: these prototypes and temperatures once more, in a form of the backend's
+                  // (clustering::pack); whoever exchanges either leaves it empty
 };
 
 } // namespace protonce::inline v0

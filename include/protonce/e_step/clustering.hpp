@@ -97,8 +97,8 @@ public:
         return out;
     }
     /// Keeps prototypes and temperatures, when both are written, in the form in which the backend's losses want them, if it has one: then
-    /// they need not make it in each step. level() hands it on until one of the two is asked for in order to be written, and so must nobody
-    /// write to views from before.
+    /// they need not make it in each step. level() hands it on until one of the two is asked for in order to be written (kmeans(),
+    /// fill_clustering() and concentration() do), and nobody must write to views from before. e_step() calls it.
     void pack(B& be) {
         if constexpr (detail::packs_pools<B>) {
             if (packed_.size() > 0) {

@@ -32,10 +32,10 @@ struct problem_constants {
     vector_of<B, const value_of<B>> upstream{}; // (1,), (rows,) or empty: times this
     bool has_own = false;                       // own_i = (first_own + i) mod rows
     index_t first_own = 0;
-    bool has_self = false; // and self_i = i
+    bool has_self = false; // and self_i = i; not without own
 };
 
-/// Fills the problem's temperature, row_scale, and own and self if they are wanted; its query says how many rows there are.
+/// Fills the problem's temperatures, factors of rows, and own and self if they are wanted; its query says how many rows there are.
 template <backend B>
 void add_constants(B& be, typename workspace<typename B::space>::scope& scratch, const problem_constants<B>& wanted,
                    contrast<value_of<B>, typename B::space>& problem) {

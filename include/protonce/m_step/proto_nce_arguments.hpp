@@ -111,10 +111,8 @@ void check_packed_level([[maybe_unused]] B& be, std::string_view function, std::
     check::well_formed(function, argument, level.packed);
     if constexpr (packs_pools<B>) {
         const index_t needed = be.packed_pool_size(level.prototypes.rows(), level.prototypes.cols());
-        if (!level.packed.empty() && level.packed.size() < needed) {
-            check::fail_shape(function, argument,
-                              "must hold as many rows as prototypes, " + check::text(needed) + " values or more",
-                              check::text(level.packed.size()) + " values");
+        if (!level.packed.empty() && needed > 0) {
+            check::size(function, argument, level.packed, needed); // no more either: scales lie behind the last row
         }
     }
 }

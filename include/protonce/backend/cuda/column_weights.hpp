@@ -59,7 +59,7 @@ struct column_gradients {
 /// Sums of a slice of the queries for all columns, where the queries are cut; else null.
 struct column_slices {
     float* sum;     // (slices, J, C) over t_j, or null: no gradient of columns is wanted
-    double* moment; // (slices, J) sum of dL/ds_ij s_ij
+    double* moment; // (slices, J) sum of dL/ds_ij s_ij, or null: no gradient of temperatures is
 };
 
 /// Left: columns, right: queries. The weight is dL/ds_ij; the sum, over t_j, is the gradient of a column.
@@ -151,17 +151,28 @@ private:
     }
 };
 
-/// Gradients of the columns from those of the slices, an element a value; the first of a column has its temperature too.
+/// Gradients of the columns from those of the slices, a thread a value; the first of a column has its temperature too.
 struct add_column_slices {
+    static constexpr int threads = 256;
     reader read;
     column_gradients to;
     column_slices part;
     index_t slices;
 
     PROTONCE_HOST_DEVICE index_t width() const { return part.sum != nullptr ? read.query.cols : 1; }
-    index_t size() const { return read.most_used * width(); }
+    PROTONCE_HOST_DEVICE index_t size() const { return read.most_used * width(); }
+    index_t blocks() const { return ceil_div(size(), threads); }
+    static constexpr std::size_t shared_bytes() { return 0; }
 
-    PROTONCE_DEVICE void operator()(index_t at) const {
+    PROTONCE_DEVICE void work(int block) const {
+        const index_t at = index_t{block} * threads + thread_index();
+        if (at < size()) {
+            add(at);
+        }
+    }
+
+private:
+    PROTONCE_DEVICE void add(index_t at) const {
         const index_t j = at / width();
         const index_t c = at % width();
         const label_t row = to.column[j].row;

@@ -118,6 +118,7 @@ struct fused_problem {
         return !of.grad_columns.empty() || of.grad_temperature.size() > 1;
     }
     bool has_column_pass() const { return has_column_pass(given); }
+    bool has_column_slices() const { return has_column_pass() && column_cut.slices > 1; }
     bool has_one_gradient() const { return has_sums() && given.grad_columns.data() == given.grad_query.data(); }
 
     pack_problem<packing> pack() const {
@@ -173,13 +174,13 @@ private:
     /// What the slices of the queries leave behind, if there are more than one.
     template <class Scope>
     column_slices take_slices(Scope& scope) const {
-        if (!has_column_pass() || column_cut.slices == 1) {
+        if (!has_column_slices()) {
             return {};
         }
         const index_t parts = column_cut.slices * read.most_used;
         const bool has_sums = !given.grad_columns.empty();
         return {has_sums ? scope.template vector<float>(parts * given.query.cols()).data() : nullptr,
-                scope.template vector<double>(parts).data()};
+                given.grad_temperature.size() > 1 ? scope.template vector<double>(parts).data() : nullptr};
     }
     column_gradients column_gradient() const {
         return {columns.info, given.accumulate || has_one_gradient(), given.grad_columns,
@@ -265,18 +266,12 @@ public:
         launch(
             run, [](const state& of) { return of.has_column_pass(); },
             [](const state& of) { return of.column_kernel(); });
-        for (std::size_t i = 0; i < count_; ++i) {
-            add_slices(run, *problem_[i]);
-        }
+        launch(
+            run, [](const state& of) { return of.has_column_slices(); },
+            [](const state& of) { return of.add_slices(); });
     }
 
 private:
-    static void add_slices(Run& run, const state& of) {
-        if (of.has_column_pass() && of.column_cut.slices > 1) {
-            const add_column_slices add = of.add_slices();
-            run.for_each(add.size(), add);
-        }
-    }
     /// One launch for the problems that it concerns.
     template <class Concerns, class Make>
     void launch(Run& run, const Concerns& concerns, const Make& make) const {
@@ -320,7 +315,7 @@ private:
 
 /// Softmax problems (core/contrast.hpp) of up to most_fused_cols columns of features, whose logits are never stored: a pass over the columns
 /// for the sums and the gradient of the queries, and where wanted one for the gradient of the columns. The number of kernels is the same for
-/// any number of columns.
+/// any number of columns, but that few of them may be summed by slices of the queries, which takes one more.
 ///
 /// \param problems  at most most_side_by_side, as count_together() finds them
 template <class Method, class Run>

@@ -11,10 +11,14 @@
 
 namespace protonce::inline v0::detail::cuda {
 
+/// Threads that sum a row: so many, or 1024 where it is long.
+constexpr int threads_a_row = 256;
+constexpr index_t most_short_columns = 16384;
+
 /// finish(m, sum_j value(m, j)), a block a row.
-template <class Value, class Finish>
+template <class Value, class Finish, int count>
 struct sum_each_row {
-    static constexpr int threads = 1024;
+    static constexpr int threads = count;
     static constexpr std::size_t shared_bytes = sizeof(double) * threads / 32;
 
     index_t cols;
@@ -34,11 +38,11 @@ struct sum_each_row {
     }
 };
 
-/// The same in one block, four rows at a time, and then last(): for rows that are few and short, where a launch costs more than the sums.
+/// The same in one block, four rows at a time, and then last(): for few values, where a launch costs more than the sums. The bits are those of
+/// a block of threads_a_row threads a row.
 template <class Value, class Finish, class Last>
 struct sum_rows_and_end {
     static constexpr int threads = 1024;
-    static constexpr int threads_a_row = 256;
     static constexpr int at_once = threads / threads_a_row;
     static constexpr int warps = threads / 32;
     static constexpr std::size_t shared_bytes = 2 * sizeof(double) * warps;
@@ -86,16 +90,20 @@ struct sum_rows_and_end {
 /// finish(m, sum_j value(m, j)) for every row, then last(). In an order that the number of columns decides.
 template <class Run, class Value, class Finish, class Last>
 void sum_rows(Run& run, index_t rows, index_t cols, const Value& value, const Finish& finish, const Last& last) {
-    constexpr index_t most_in_one_block = 16384; // columns
-    constexpr bool has_end = !std::same_as<Last, nothing_more>;
-    if constexpr (has_end) {
-        if (cols <= most_in_one_block) {
+    constexpr index_t most_in_one_block = 32768; // values
+    if constexpr (!std::same_as<Last, nothing_more>) {
+        if (cols <= most_short_columns && rows * cols <= most_in_one_block) {
             using kernel = sum_rows_and_end<Value, Finish, Last>;
             return run.launch(1, kernel::shared_bytes, kernel{rows, cols, value, finish, last});
         }
     }
-    using kernel = sum_each_row<Value, Finish>;
-    run.launch(rows, kernel::shared_bytes, kernel{cols, value, finish});
+    if (cols <= most_short_columns) {
+        using kernel = sum_each_row<Value, Finish, threads_a_row>;
+        run.launch(rows, kernel::shared_bytes, kernel{cols, value, finish});
+    } else {
+        using kernel = sum_each_row<Value, Finish, 1024>;
+        run.launch(rows, kernel::shared_bytes, kernel{cols, value, finish});
+    }
     elementwise::at_the_end(run, last);
 }
 

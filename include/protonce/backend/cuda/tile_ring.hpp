@@ -60,7 +60,6 @@ struct tile_ring : tile_order {
 
 // What fills the stages with tiles `begin` to `end` of the right, by the 128 threads behind the consumers:
 //     Right                   where the rows lie
-//     registers               of each of these threads
 //     arrivals                at the barrier of a full stage
 //     start()                 the first stages, which are empty; the thread that made the barriers is among those that call it
 //     go_on()                 the others, once all threads know the barriers
@@ -69,7 +68,6 @@ struct tile_ring : tile_order {
 template <class Ring, class Info>
 struct whole_tiles {
     using Right = tiled_operands;
-    static constexpr int registers = 24;
     static constexpr int arrivals = 1;
 
     const Right& right;
@@ -113,7 +111,6 @@ private:
 template <class Ring, class Info, int cols>
 struct picked_rows {
     using Right = pool_operands;
-    static constexpr int registers = 40;
     static constexpr int arrivals = 128 + 1; // each thread's rows, and the infos
 
     const Right& right;
@@ -160,7 +157,8 @@ struct picked_rows {
     }
 
 private:
-    // Tiles under way when one is announced. One less than the others: a stage is emptied after the next tile was begun.
+    // Tiles under way when one is announced. Consumers give a stage back only after the tile behind it was announced: with one more under
+    // way producers would wait for a stage whose consumers wait for an announcement.
     static constexpr int late = Ring::stages - 2;
     static constexpr int parts = 2; // 16 rows of the warp each
     PROTONCE_DEVICE int row_of(int part) const { return thread / 32 * 32 + part * 16 + thread % 32 / 2; }
@@ -179,11 +177,11 @@ private:
         }
         PROTONCE_UNROLL for (int part = 0; part < parts; ++part) {
             const bool is_row = row[part] >= 0;
-            const std::uint16_t* from = right.row(is_row ? row[part] : 0);
-            unsigned char* to = Ring::tile(at.stage) + row_of(part) * piece * 2;
+            const int odd = thread % 2; // of two lanes side by side one has every second piece
+            const std::uint16_t* from = right.row(is_row ? row[part] : 0) + odd * piece;
+            unsigned char* to = Ring::tile(at.stage) + row_of(part) * piece * 2 + odd * Ring::next_col_core;
             PROTONCE_UNROLL for (int p = 0; p < cols / piece; p += 2) {
-                const int mine = p + thread % 2;
-                copy_async_16(to + mine * Ring::next_col_core, from + mine * piece, is_row);
+                copy_async_16(to + p * Ring::next_col_core, from + p * piece, is_row);
             }
         }
         ++next;

@@ -144,10 +144,10 @@ struct tiled_sums {
                 info, index_t{mine.begin} * tile_products::rows, index_t{mine.end} * tile_products::rows,
                 reinterpret_cast<factor_range*>(turn_of(groups))); // all threads meet there
             if (thread_index() < consumers) {
-                take_registers<(threads * 168 - 128 * filler::registers) / consumers>();
+                take_registers<240>();
                 consume(mine, factors);
             } else {
-                leave_registers<filler::registers>();
+                leave_registers<24>();
                 fill.go_on();
             }
         }
