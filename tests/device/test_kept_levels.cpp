@@ -60,9 +60,9 @@ level_views views_of(const std::vector<clustering<B>>& levels, bool packed) {
     return out;
 }
 
-struct outputs {
+struct level_outputs {
     std::vector<float> loss, per_level, per_row, top1, grad_query, grad_prototypes;
-    bool operator==(const outputs&) const = default;
+    bool operator==(const level_outputs&) const = default;
 };
 struct wanted {
     index_t batch = 33;
@@ -81,7 +81,7 @@ std::vector<index_t> sample_numbers(index_t batch) {
     return out;
 }
 /// The same batch in each call.
-outputs run(B& be, const level_views& levels, const wanted& how) {
+level_outputs losses_of(B& be, const level_views& levels, const wanted& how) {
     test::random_source random(17);
     const index_t cols = levels[0].prototypes.cols();
     const index_t clusters = levels[0].prototypes.rows();
@@ -112,8 +112,8 @@ outputs run(B& be, const level_views& levels, const wanted& how) {
             top1.row_values(), grad_query.row_values(), grad_prototypes.row_values()};
 }
 
-void check_equal(B& be, const std::vector<clustering<B>>& levels, const wanted& how) {
-    CHECK(run(be, views_of(levels, true), how) == run(be, views_of(levels, false), how));
+void check_same(B& be, const std::vector<clustering<B>>& levels, const wanted& how) {
+    CHECK(losses_of(be, views_of(levels, true), how) == losses_of(be, views_of(levels, false), how));
 }
 
 bool has_form(B& be) {
@@ -146,12 +146,12 @@ TEST_CASE("kept levels: packed prototypes give the bits of the prototypes, for a
         CAPTURE(cols);
         const auto levels = packed_levels(be, random, {900, 130}, cols);
         CHECK(levels[0].level().packed.size() == be.packed_pool_size(900, cols));
-        check_equal(be, levels, {});
-        check_equal(be, levels, {.options = {.num_negatives = 90, .seed = 6}});
-        check_equal(be, levels, {.options = {.negatives = negatives::all}});
-        check_equal(be, levels, {.ranks = true});
-        check_equal(be, levels,
-                    {.options = {.negatives = negatives::reference_compatible, .num_negatives = 300}, .ranks = true});
+        check_same(be, levels, {});
+        check_same(be, levels, {.options = {.num_negatives = 90, .seed = 6}});
+        check_same(be, levels, {.options = {.negatives = negatives::all}});
+        check_same(be, levels, {.ranks = true});
+        check_same(be, levels,
+                   {.options = {.negatives = negatives::reference_compatible, .num_negatives = 300}, .ranks = true});
     }
 }
 
@@ -159,27 +159,27 @@ TEST_CASE("kept levels: several blocks of queries, given negatives, other reduct
     TEST_RANDOM(random, 882);
     B be(test::standard_options());
     const auto levels = packed_levels(be, random, {700, 20}, 40);
-    check_equal(be, levels, {.batch = 300});
-    check_equal(be, levels, {.options = {.num_negatives = 0}});
-    check_equal(be, levels, {.options = {.num_negatives = 200, .reduction = reduction::sum}});
+    check_same(be, levels, {.batch = 300});
+    check_same(be, levels, {.options = {.num_negatives = 0}});
+    check_same(be, levels, {.options = {.num_negatives = 200, .reduction = reduction::sum}});
     const auto few = packed_levels(be, random, {40, 30}, 16);
-    check_equal(be, few, {.batch = 2, .given = true});
+    check_same(be, few, {.batch = 2, .given = true});
 }
 
 TEST_CASE("kept levels: gradients of prototypes are computed from these") {
     TEST_RANDOM(random, 883);
     B be(test::standard_options());
     const auto levels = packed_levels(be, random, {300, 20}, 24);
-    check_equal(be, levels, {.prototypes = true});
-    check_equal(be, levels, {.ranks = true, .prototypes = true});
+    check_same(be, levels, {.prototypes = true});
+    check_same(be, levels, {.ranks = true, .prototypes = true});
 }
 
 TEST_CASE("kept levels: a level of one prototype") {
     TEST_RANDOM(random, 884);
     B be(test::standard_options());
     const auto levels = packed_levels(be, random, {1, 1}, 24);
-    check_equal(be, levels, {.options = {.num_negatives = 4}});
-    check_equal(be, levels, {.options = {.negatives = negatives::all}, .ranks = true});
+    check_same(be, levels, {.options = {.num_negatives = 4}});
+    check_same(be, levels, {.options = {.negatives = negatives::all}, .ranks = true});
 }
 
 TEST_CASE("kept levels: they are read, and the prototypes are not") {
@@ -189,12 +189,12 @@ TEST_CASE("kept levels: they are read, and the prototypes are not") {
         return;
     }
     const auto levels = packed_levels(be, random, {300, 200}, 30);
-    const outputs before = run(be, views_of(levels, true), {.batch = 1});
+    const level_outputs before = losses_of(be, views_of(levels, true), {.batch = 1});
     for (const auto& level : levels) {
         spoil(be, level, sample_numbers(1)[0]);
     }
-    CHECK(run(be, views_of(levels, true), {.batch = 1}) == before);
-    CHECK(run(be, views_of(levels, false), {.batch = 1}) != before);
+    CHECK(losses_of(be, views_of(levels, true), {.batch = 1}) == before);
+    CHECK(losses_of(be, views_of(levels, false), {.batch = 1}) != before);
 }
 
 TEST_CASE("kept levels: whoever may write prototypes or temperatures ends them") {
@@ -220,7 +220,7 @@ TEST_CASE("kept levels: a backend that has no form of its own has none, and pass
     CHECK(precise.packed_pool_size(100, 64) == 0);
     CHECK(standard.packed_pool_size(100, 257) == 0);
     const auto levels = packed_levels(standard, random, {300, 20}, 16);
-    check_equal(precise, levels, {.ranks = true});
+    check_same(precise, levels, {.ranks = true});
 }
 
 TEST_CASE("kept levels: other ones than those of the prototypes are refused by name") {
@@ -232,14 +232,16 @@ TEST_CASE("kept levels: other ones than those of the prototypes are refused by n
     const auto levels = packed_levels(be, random, {30, 20}, 16);
     auto views = views_of(levels, true);
     views[1].packed = views[1].packed.slice(0, views[1].packed.size() - 1);
-    CHECK_THROWS_WITH_AS(run(be, views, {}), "proto_nce: levels[1].packed: must hold 660 values; got 659", shape_error);
+    CHECK_THROWS_WITH_AS(losses_of(be, views, {}), "proto_nce: levels[1].packed: must hold 660 values; got 659",
+                         shape_error);
     views[1] = levels[1].level(); // scales lie behind the last prototype
     views[1].prototypes = views[1].prototypes.slice(0, 19);
     views[1].temperatures = views[1].temperatures.slice(0, 19);
-    CHECK_THROWS_WITH_AS(run(be, views, {}), "proto_nce: levels[1].packed: must hold 627 values; got 660", shape_error);
+    CHECK_THROWS_WITH_AS(losses_of(be, views, {}), "proto_nce: levels[1].packed: must hold 627 values; got 660",
+                         shape_error);
     views[1] = levels[1].level();
     views[1].packed = {nullptr, 660};
-    CHECK_THROWS_AS(run(be, views, {}), shape_error);
+    CHECK_THROWS_AS(losses_of(be, views, {}), shape_error);
 }
 
 TEST_CASE("kept levels: some levels packed and others not, beside a queue") {

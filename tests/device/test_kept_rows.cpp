@@ -15,6 +15,8 @@
 #include <vector>
 
 using namespace protonce;
+
+namespace kept_rows {
 using B = test::device_backend;
 using queue = memory_queue<B>;
 using test::placed;
@@ -211,3 +213,5 @@ TEST_CASE("kept rows: too few are refused by name, and any with the batch's keys
     CHECK_THROWS_AS(call({.negatives = many.rows(), .packed_negatives = {nullptr, 8448}}, key_pool::queue),
                     shape_error);
 }
+
+} // namespace kept_rows
