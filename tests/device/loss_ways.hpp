@@ -13,10 +13,15 @@ namespace test {
 /// on architecture 90a.
 enum class way { fast, standard, precise, groups };
 
+/// Does the device have kernels of groups of warps?
+inline bool has_group_losses() {
+    using namespace protonce::detail::cuda;
+    return has_body<side_by_side<tiled_sums<query_weights<false, false, false>, 128>>>();
+}
+
 inline std::vector<way> ways() {
     std::vector<way> out{way::fast, way::standard, way::precise};
-    using namespace protonce::detail::cuda;
-    if (has_body<side_by_side<tiled_sums<query_weights<false, false, false>, 128>>>()) {
+    if (has_group_losses()) {
         out.push_back(way::groups);
     }
     return out;

@@ -3,6 +3,7 @@
 // tile each. Tiles of memory, and tiles whose rows are picked from a pool.
 #include <device/device_run.hpp>
 #include <device/loss_errors.hpp>
+#include <device/loss_ways.hpp>
 #include <support/contrast_run.hpp>
 #include <support/placed.hpp>
 
@@ -25,8 +26,11 @@ constexpr index_t rows = 20;
 /// The kernels by groups of warps, in so many slices.
 template <int cols, index_t blocks>
 struct few_blocks : kernels::by_groups<cols> {
-    static constexpr kernels::cut_shape shape{
-        .block_rows = 128, .tile_rows = 128, .wanted_blocks = blocks, .least_tiles = 1};
+    static constexpr kernels::cut_shape shape = [] {
+        auto of = kernels::tiled_shape;
+        of.wanted_blocks = blocks;
+        return of;
+    }();
 };
 
 class B : public test::device_backend {
@@ -99,8 +103,7 @@ void check_ring(const wanted& how, index_t cols) {
 }
 
 bool has_kernels() {
-    const bool has =
-        test::has_body<kernels::side_by_side<kernels::tiled_sums<kernels::query_weights<false, false, false>, 128>>>();
+    const bool has = test::has_group_losses();
     if (!has) {
         MESSAGE("the device has no kernels of groups of warps");
     }

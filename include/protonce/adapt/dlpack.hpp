@@ -32,7 +32,7 @@ concept dlpack_tensor = requires(const A& a) {
 };
 
 /// Numbers of the standard.
-enum class dlpack_code { integer = 0, unsigned_integer = 1, floating = 2, bfloat = 4 };
+enum class dlpack_code { integer = 0, floating = 2, bfloat = 4 };
 enum class dlpack_device { cpu = 1, cuda = 2, cuda_host = 3, cuda_managed = 13 };
 
 /// What DLPack calls values of type T.
@@ -71,10 +71,8 @@ T* dlpack_values(std::string_view function, const A& tensor, index_t dimensions)
         place == dlpack_device::cuda_managed ||
         (on_host ? place == dlpack_device::cpu || place == dlpack_device::cuda_host : place == dlpack_device::cuda);
     if (!is_there) {
-        check::fail_argument(function, "array",
-                             on_host ? "must lie in memory of the host" : "must lie in memory of a CUDA device",
-                             "a tensor on device type " + check::text(static_cast<int>(place)) + ", number " +
-                                 check::text(static_cast<int>(tensor.device.device_id)));
+        fail_place<S>(function, "a tensor on device type " + check::text(static_cast<int>(place)) + ", number " +
+                                    check::text(static_cast<int>(tensor.device.device_id)));
     }
     check_dimensions(function, tensor.ndim, dimensions);
     if (tensor.data == nullptr) { // allowed where there are no values

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <protonce/core/check.hpp>
+#include <protonce/core/space.hpp>
 #include <protonce/core/view.hpp>
 
+#include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace protonce::inline v0::detail {
 
@@ -14,6 +17,16 @@ constexpr void check_dimensions(std::string_view function, index_t given, index_
                           "must have " + check::text(needed) + (needed == 1 ? " dimension" : " dimensions"),
                           check::text(given));
     }
+}
+
+/// The array lies in another memory than the view's.
+///
+/// \param given  where
+template <memory_space S>
+[[noreturn]] void fail_place(std::string_view function, const std::string& given) {
+    check::fail_argument(
+        function, "array",
+        std::is_same_v<S, host> ? "must lie in memory of the host" : "must lie in memory of a CUDA device", given);
 }
 
 /// A view of rows with strides in values, as other libraries state them. The stride of a dimension of extent 1 says

@@ -55,9 +55,7 @@ T* torch_values(std::string_view function, const A& tensor, index_t dimensions) 
         check::fail_argument(function, "array", "must hold values of type " + std::string(name), std::string(given));
     }
     if (on_host ? !tensor.is_cpu() : !tensor.is_cuda()) {
-        check::fail_argument(function, "array",
-                             on_host ? "must lie in memory of the host" : "must lie in memory of a CUDA device",
-                             "a tensor on " + tensor.device().str());
+        fail_place<S>(function, "a tensor on " + tensor.device().str());
     }
     check_dimensions(function, tensor.dim(), dimensions);
     return static_cast<T*>(tensor.data_ptr());

@@ -123,8 +123,7 @@ struct pack_problem {
     reader read;
     operands query, columns, positive; // no positive where its logit is not compared
     column_source source;
-    const float* pool_scale; // of each row of the pool, where columns are picked
-    float* weight_of_row;    // as columns_of has it
+    float* weight_of_row; // as columns_of has it
 
     index_t blocks() const { return Packing::blocks(query) + column_blocks() + Packing::blocks(positive); }
     static constexpr std::size_t shared_bytes() { return 0; }
@@ -159,7 +158,7 @@ private:
         if (p >= 0) {
             of_row = pool.info(j, p);
             of_row.factor =
-                source == column_source::picked ? pool_scale[p] : 1 / pool.temperature(p) * columns.scale_of(j);
+                source == column_source::picked ? columns.scale_of(p) : 1 / pool.temperature(p) * columns.scale_of(j);
         }
         columns.info[j] = of_row;
     }

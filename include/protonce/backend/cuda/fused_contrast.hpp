@@ -33,7 +33,7 @@ struct fused_problem {
     fused_cut column_cut; // of the pass for them
     operands query;
     column_source source;
-    operands columns;  // nothing but `info` where they are picked
+    operands columns;  // where they are picked nothing but `info`, and the scales of the pool
     operands positive; // none where its logit is not compared
     float* weight_of_row;
     float* logit; // (B,) of the positives, or null
@@ -103,7 +103,8 @@ struct fused_problem {
                                  packing::kept(const_cast<float*>(of.packed.data()), read.most_used, of.query.cols()));
             }
             if (source == column_source::picked) {
-                return with_info(scope, {.count = read.most_used, .padded = packing::padded(read.most_used)});
+                const auto all = pool();
+                return with_info(scope, {.count = read.most_used, .padded = all.padded, .scale = all.scale});
             }
         }
         return with_info(scope, packing::take(scope, read.most_used, of.query.cols()));
@@ -121,15 +122,7 @@ struct fused_problem {
     bool has_column_slices() const { return has_column_pass() && column_cut.slices > 1; }
     bool has_one_gradient() const { return has_sums() && given.grad_columns.data() == given.grad_query.data(); }
 
-    pack_problem<packing> pack() const {
-        const float* pool_scale = nullptr;
-        if constexpr (can_keep) {
-            if (source == column_source::picked) {
-                pool_scale = pool().scale;
-            }
-        }
-        return {read, query, columns, positive, source, pool_scale, weight_of_row};
-    }
+    pack_problem<packing> pack() const { return {read, query, columns, positive, source, weight_of_row}; }
     /// `picks`: the columns are picked from a pool
     template <query_pass which, bool picks>
     auto query_kernel() const {
@@ -178,9 +171,9 @@ private:
             return {};
         }
         const index_t parts = column_cut.slices * read.most_used;
-        const bool has_sums = !given.grad_columns.empty();
-        return {has_sums ? scope.template vector<float>(parts * given.query.cols()).data() : nullptr,
-                given.grad_temperature.size() > 1 ? scope.template vector<double>(parts).data() : nullptr};
+        const column_gradients to = column_gradient();
+        return {to.gradient.rows > 0 ? scope.template vector<float>(parts * given.query.cols()).data() : nullptr,
+                to.temperature != nullptr ? scope.template vector<double>(parts).data() : nullptr};
     }
     column_gradients column_gradient() const {
         return {columns.info, given.accumulate || has_one_gradient(), given.grad_columns,
