@@ -37,17 +37,10 @@ struct matrix_place {
     explicit matrix_place(std::uint64_t descriptor)
         : address((descriptor & 0x3fff) * 16), leading((descriptor >> 16 & 0x3fff) * 16),
           stride((descriptor >> 32 & 0x3fff) * 16) {}
-    /// Cores of 8 rows of 16 bytes; `leading` apart in the direction of k, `stride` in the other.
-    std::size_t of(int row, int k) const {
-        const auto r = static_cast<std::size_t>(row);
-        const auto c = static_cast<std::size_t>(k);
-        return address + r / 8 * stride + c / 8 * leading + r % 8 * 16 + c % 8 * 2;
-    }
-    /// The same where the 16 bytes hold 8 rows of one k.
-    std::size_t by_columns(int row, int k) const {
-        const auto r = static_cast<std::size_t>(row);
-        const auto c = static_cast<std::size_t>(k);
-        return address + r / 8 * stride + c / 8 * leading + c % 8 * 16 + r % 8 * 2;
+    /// Line `line` of a core, 8 lines of 16 bytes; cores lie `leading` apart in the direction of k, `stride` in the other.
+    std::size_t line(int core_row, int core_k, int line) const {
+        return address + static_cast<std::size_t>(core_row) * stride + static_cast<std::size_t>(core_k) * leading +
+               static_cast<std::size_t>(line) * 16;
     }
 };
 
@@ -172,36 +165,46 @@ std::uint64_t block_runner::matrix_descriptor(const void* from, int leading_byte
     return offset / 16 | leading / 16 << 16 | stride / 16 << 32;
 }
 
-/// Of the left matrix the warp's 16 rows of 64.
+/// Eight values in half precision.
+void block_runner::read_line(std::size_t at, float (&values)[8]) {
+    const unsigned char* from = shared_.begin() + at;
+    if (!shared_.holds(from, 16)) {
+        throw fault(fault_kind::product,
+                    describe(fault_kind::product, -1) + "a matrix that leaves the shared memory");
+    }
+    if (is_unpublished(from) != 0) {
+        throw fault(fault_kind::product, describe(fault_kind::product, -1) +
+                                             "a matrix in which copies of a thread have not been published");
+    }
+    std::uint16_t bits[8];
+    std::memcpy(bits, from, sizeof bits);
+    for (int i = 0; i < 8; ++i) {
+        values[i] = from_f16(bits[i]);
+    }
+}
+
+/// Of the left matrix the warp's 16 rows of 64. A line holds eight k of a row, or, by columns, eight rows of one k.
 product_queue::read_operands block_runner::matrix_reader(int warp) {
     return [this, warp](const product_queue::product& one) {
-        const auto read = [&](std::size_t (matrix_place::*where)(int, int) const, std::uint64_t descriptor, int first,
-                              int rows, product_queue::matrix& values) {
+        const auto read = [&](std::uint64_t descriptor, bool by_columns, int first_core, int rows,
+                              product_queue::matrix& to) {
             const matrix_place place(descriptor);
-            for (int row = 0; row < rows; ++row) {
-                for (int k = 0; k < product_queue::depth; ++k) {
-                    const unsigned char* from = shared_.begin() + (place.*where)(first + row, k);
-                    if (!shared_.holds(from, 2)) {
-                        throw fault(fault_kind::product,
-                                    describe(fault_kind::product, -1) + "a matrix that leaves the shared memory");
+            for (int row = 0; row < rows; row += 8) {
+                for (int k = 0; k < product_queue::depth; k += 8) {
+                    for (int line = 0; line < 8; ++line) {
+                        float values[8];
+                        read_line(place.line(first_core + row / 8, k / 8, line), values);
+                        for (int i = 0; i < 8; ++i) {
+                            (by_columns ? to[k + line][row + i] : to[k + i][row + line]) = values[i];
+                        }
                     }
-                    if (is_unpublished(from) != 0) {
-                        throw fault(fault_kind::product,
-                                    describe(fault_kind::product, -1) +
-                                        "a matrix in which copies of a thread have not been published");
-                    }
-                    std::uint16_t bits = 0;
-                    std::memcpy(&bits, from, 2);
-                    values[row][k] = from_f16(bits);
                 }
             }
         };
-        if (one.has_left) {
-            read(&matrix_place::by_columns, one.right, 0, product_queue::cols, one.values->right);
-        } else {
-            read(&matrix_place::of, one.left, warp % 4 * product_queue::rows, product_queue::rows, one.values->left);
-            read(&matrix_place::of, one.right, 0, product_queue::cols, one.values->right);
+        if (!one.has_left) {
+            read(one.left, false, warp % 4 * product_queue::rows / 8, product_queue::rows, one.values->left);
         }
+        read(one.right, one.has_left, 0, product_queue::cols, one.values->right);
     };
 }
 

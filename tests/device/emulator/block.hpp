@@ -88,7 +88,7 @@ public:
     static constexpr int rows = 16; // of a warp
     static constexpr int cols = 128;
     static constexpr int depth = 16;
-    using matrix = float[cols][depth]; // row, column; of the left one the first 16 rows
+    using matrix = float[depth][cols]; // k, row of the left or column of the right one
     struct operands {
         matrix left, right;
     };
@@ -114,8 +114,9 @@ private:
     static constexpr int lane_sums = rows * cols / warp_size;
     struct sums {
         float* at[warp_size];
-        float value[warp_size][lane_sums];
+        float value[rows][cols];
     };
+    static float& sum_of_lane(float (&sums)[rows][cols], int lane, int i);
     static void read_registers(const thread* lanes, matrix& left);
     void multiply(const operands& in, sums& to);
 
@@ -190,6 +191,7 @@ private:
     bool land_copy();
     void refuse_waiting();
     void begin_product(int warp);
+    void read_line(std::size_t at, float (&values)[8]);
     product_queue::read_operands matrix_reader(int warp);
     void check_products();
     void forget_threads();

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
+#include <utility>
 
 namespace emulator::detail {
 namespace {
@@ -41,6 +41,19 @@ struct f16_operands {
     }
 };
 
+/// sum[col] += left[k] * right[k][col] by rising k, each product exact; the sums stay in registers.
+template <int cols, std::size_t depth>
+void add_row(const float (&left)[depth], const float* right, std::size_t stride, float* sum) {
+    float local[cols];
+    std::copy_n(sum, cols, local);
+    for (std::size_t k = 0; k < depth; ++k) {
+        for (int col = 0; col < cols; ++col) {
+            local[col] += left[k] * right[k * stride + static_cast<std::size_t>(col)];
+        }
+    }
+    std::copy_n(local, cols, sum);
+}
+
 template <class Operands>
 void multiply(thread* lanes) {
     float a[16][Operands::depth];
@@ -54,11 +67,7 @@ void multiply(thread* lanes) {
         }
     }
     for (int row = 0; row < 16; ++row) {
-        for (int k = 0; k < Operands::depth; ++k) {
-            for (int col = 0; col < 8; ++col) {
-                c[row][col] += a[row][k] * b[k][col]; // the product of two is exact
-            }
-        }
+        add_row<8>(a[row], b[0], 8, c[row]);
     }
     for (int lane = 0; lane < warp_size; ++lane) {
         for (int i = 0; i < 4; ++i) {
@@ -68,16 +77,6 @@ void multiply(thread* lanes) {
 }
 
 } // namespace
-
-float from_f16(std::uint32_t bits) {
-    const auto exponent = static_cast<int>(bits >> 10 & 0x1fu);
-    const auto mantissa = static_cast<float>(bits & 0x3ffu);
-    const float size = exponent == 0   ? std::ldexp(mantissa, -24)
-                       : exponent < 31 ? std::ldexp(mantissa + 1024, exponent - 25)
-                       : mantissa > 0  ? std::numeric_limits<float>::quiet_NaN()
-                                       : std::numeric_limits<float>::infinity();
-    return (bits & 0x8000u) != 0 ? -size : size;
-}
 
 std::uint32_t to_f16(float value) {
     const std::uint32_t sign = std::bit_cast<std::uint32_t>(value) >> 16 & 0x8000u;
@@ -110,8 +109,9 @@ void product_queue::begin(const thread* lanes, bool early, const read_operands& 
         sums& kept = sums_.emplace_back();
         for (int lane = 0; lane < warp_size; ++lane) {
             kept.at[lane] = lanes[lane].now.c;
-            std::copy_n(kept.at[lane], lane_sums, kept.value[lane]);
-            std::fill_n(kept.at[lane], lane_sums, std::numeric_limits<float>::quiet_NaN());
+            for (int i = 0; i < lane_sums; ++i) {
+                sum_of_lane(kept.value, lane, i) = std::exchange(kept.at[lane][i], std::numeric_limits<float>::quiet_NaN());
+            }
         }
     }
     products_.push_back({first.c, first.left, first.right, first.a != nullptr, early, std::make_shared<operands>()});
@@ -142,12 +142,14 @@ void product_queue::wait(std::size_t left, const read_operands& read) {
     for (std::size_t& end : ends_) {
         end -= done;
     }
-    std::erase_if(sums_, [&](const sums& of) {
+    std::erase_if(sums_, [&](sums& of) {
         if (std::any_of(products_.begin(), products_.end(), [&](const product& p) { return p.sums == of.at[0]; })) {
             return false;
         }
         for (int lane = 0; lane < warp_size; ++lane) {
-            std::copy_n(of.value[lane], lane_sums, of.at[lane]);
+            for (int i = 0; i < lane_sums; ++i) {
+                of.at[lane][i] = sum_of_lane(of.value, lane, i);
+            }
         }
         return true;
     });
@@ -158,21 +160,25 @@ void product_queue::read_registers(const thread* lanes, matrix& left) {
     for (int lane = 0; lane < warp_size; ++lane) {
         for (int i = 0; i < 4; ++i) {
             for (int half = 0; half < 2; ++half) {
-                left[lane / 4 + i % 2 * 8][2 * (lane % 4) + i / 2 * 8 + half] =
-                    from_f16(lanes[lane].now.a[i] >> 16 * half & 0xffffu);
+                left[2 * (lane % 4) + i / 2 * 8 + half][lane / 4 + i % 2 * 8] =
+                    from_f16(lanes[lane].now.a[i] >> 16 * half);
             }
         }
     }
 }
 
+float& product_queue::sum_of_lane(float (&sums)[rows][cols], int lane, int i) {
+    return sums[lane / 4 + i / 2 % 2 * 8][i / 4 * 8 + lane % 4 * 2 + i % 2];
+}
+
 void product_queue::multiply(const operands& in, sums& to) {
-    for (int lane = 0; lane < warp_size; ++lane) {
-        for (int i = 0; i < lane_sums; ++i) {
-            const float* left = in.left[lane / 4 + i / 2 % 2 * 8];
-            const float* right = in.right[i / 4 * 8 + lane % 4 * 2 + i % 2];
-            for (int k = 0; k < depth; ++k) {
-                to.value[lane][i] += left[k] * right[k];
-            }
+    for (int row = 0; row < rows; ++row) {
+        float left[depth];
+        for (int k = 0; k < depth; ++k) {
+            left[k] = in.left[k][row];
+        }
+        for (int first = 0; first < cols; first += 16) {
+            add_row<16>(left, in.right[0] + first, cols, to.value[row] + first);
         }
     }
 }
