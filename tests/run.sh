@@ -51,11 +51,8 @@ build() {
         targets+=("protonce_$group")
     done
     # Compilers spend half of the time or more in their optimiser. The cpu backend's kernels are tested as clang++ makes them for a
-    # release; the examples are built on the preset's level. The g++ build takes each test by itself, as it must compile.
-    local level=-O1 backend=ON thrust=OFF cuda=OFF merge=6
-    if [ "$preset" = release ] && [ "$1" != cuda_tests ]; then
-        merge=1
-    fi
+    # release, the emulator by g++ and with the sanitizers; the examples are built on the preset's level.
+    local level=-O1 backend=ON thrust=OFF emulator=ON cuda=OFF
     if [ "$preset" = release ] && [ "$all" = yes ] && has_toolkit; then
         cuda=ON
     fi
@@ -65,10 +62,12 @@ build() {
     if [ "$preset" = clang ]; then
         backend=OFF
         thrust=ON # the tests of all algorithms on Thrust too; the conformance of its operations is tested everywhere
+        emulator=OFF
     fi
     cmake --preset "$preset" -DPROTONCE_BUILD_TESTS=ON -DPROTONCE_BUILD_EXAMPLES=ON -DPROTONCE_STRICT=ON \
         "-DPROTONCE_TEST_OPTIMIZE=$level" "-DPROTONCE_TEST_OPTIMIZE_BACKEND=$backend" \
-        "-DPROTONCE_TEST_MERGE=$merge" -DPROTONCE_THRUST=ON "-DPROTONCE_TEST_THRUST_ALGORITHMS=$thrust" \
+        -DPROTONCE_TEST_MERGE=12 "-DPROTONCE_TEST_EMULATOR=$emulator" \
+        -DPROTONCE_THRUST=ON "-DPROTONCE_TEST_THRUST_ALGORITHMS=$thrust" \
         "-DPROTONCE_CUDA=$cuda" -DCMAKE_CUDA_ARCHITECTURES=90 "-DCMAKE_CUDA_FLAGS_RELEASE=-O1 -DNDEBUG"
     cmake --build --preset "$preset" --parallel "$jobs" --target "${targets[@]}" -- -k 0 2>&1 | tee "$log" || status=$?
     if grep -E "^$root/(include|tests|examples|bench)/[^:]*:[0-9:]* warning:" "$log"; then

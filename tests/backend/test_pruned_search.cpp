@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Leaving out distances changes nothing: labels and centroids of K-means equal those of the full computation to the last bit.
+#include "support/values.hpp"
+
 #include <protonce/backend/cpu.hpp>
-#include <protonce/core/rng.hpp>
 #include <protonce/e_step/assign.hpp>
 #include <protonce/e_step/kmeans.hpp>
 
@@ -25,12 +26,6 @@ struct sample {
     std::vector<T> value;
 };
 
-// Uniform in (-1, 1), a function of (stream, i).
-double noise(std::uint64_t stream, index_t i) {
-    const auto bits = random_bits({.seed = 11, .step = stream}, static_cast<std::uint64_t>(i));
-    return static_cast<double>(bits >> 11) * 0x1p-52 - 1.0;
-}
-
 template <class T>
 sample<T> filled(index_t rows, index_t cols, const std::function<double(index_t, index_t)>& value) {
     sample<T> out{rows, cols, std::vector<T>(static_cast<std::size_t>(rows * cols))};
@@ -46,8 +41,8 @@ sample<T> filled(index_t rows, index_t cols, const std::function<double(index_t,
 double low_rank(index_t i, index_t j, index_t cols, index_t rank, index_t centres, double spread) {
     double sum = 0;
     for (index_t r = 0; r < rank; ++r) {
-        const double along = noise(1, (i % centres) * rank + r) + spread * noise(2, i * rank + r);
-        sum += along * noise(3, r * cols + j) / (1.0 + static_cast<double>(r));
+        const double along = test::noise(1, (i % centres) * rank + r) + spread * test::noise(2, i * rank + r);
+        sum += along * test::noise(3, r * cols + j) / (1.0 + static_cast<double>(r));
     }
     return sum;
 }
@@ -84,8 +79,7 @@ outcome<T> run(cpu_backend<T>& be, const sample<T>& data, index_t clusters, cons
 // Every instruction set that the processor has: pruned as not pruned, for any number of threads; and all with fused multiply-add alike.
 template <class T>
 void expect_same(const sample<T>& data, index_t clusters, int iterations,
-                 kmeans_options options = {.init = kmeans_init::random_rows},
-                 const std::vector<T>& weight = {}) {
+                 kmeans_options options = {.init = kmeans_init::random_rows}, const std::vector<T>& weight = {}) {
     options.iterations = iterations;
     options.seed = 5;
     std::vector<outcome<T>> fused;
@@ -109,10 +103,10 @@ void expect_same(const sample<T>& data, index_t clusters, int iterations,
 
 TEST_CASE_TEMPLATE("pruned K-means equals the full computation to the last bit", T, float, double) {
     SUBCASE("uniform noise, few columns") {
-        expect_same(filled<T>(1500, 3, [](index_t i, index_t j) { return noise(4, i * 3 + j); }), 150, 8);
+        expect_same(filled<T>(1500, 3, [](index_t i, index_t j) { return test::noise(4, i * 3 + j); }), 150, 8);
     }
     SUBCASE("uniform noise, many columns") {
-        expect_same(filled<T>(1500, 70, [](index_t i, index_t j) { return noise(4, i * 70 + j); }), 100, 6);
+        expect_same(filled<T>(1500, 70, [](index_t i, index_t j) { return test::noise(4, i * 70 + j); }), 100, 6);
     }
     SUBCASE("low rank, clustered") {
         expect_same(filled<T>(1500, 65, [](index_t i, index_t j) { return low_rank(i, j, 65, 12, 200, 0.2); }), 150, 8);
@@ -121,10 +115,11 @@ TEST_CASE_TEMPLATE("pruned K-means equals the full computation to the last bit",
         expect_same(filled<T>(1500, 48, [](index_t i, index_t j) { return low_rank(i, j, 48, 9, 1500, 0.0); }), 130, 8);
     }
     SUBCASE("full rank, clustered") {
-        expect_same(
-            filled<T>(1500, 64,
-                      [](index_t i, index_t j) { return noise(5, i % 250 * 64 + j) + 0.1 * noise(6, i * 64 + j); }),
-            200, 8);
+        expect_same(filled<T>(1500, 64,
+                              [](index_t i, index_t j) {
+                                  return test::noise(5, i % 250 * 64 + j) + 0.1 * test::noise(6, i * 64 + j);
+                              }),
+                    200, 8);
     }
     SUBCASE("every row many times") {
         expect_same(filled<T>(1500, 40, [](index_t i, index_t j) { return low_rank(i % 170, j, 40, 8, 500, 0.5); }),
@@ -132,7 +127,8 @@ TEST_CASE_TEMPLATE("pruned K-means equals the full computation to the last bit",
     }
     SUBCASE("a grid of whole numbers: many ties") {
         expect_same(
-            filled<T>(1500, 30, [](index_t i, index_t j) { return j < 5 ? std::round(2 * noise(7, i * 5 + j)) : 0.0; }),
+            filled<T>(1500, 30,
+                      [](index_t i, index_t j) { return j < 5 ? std::round(2 * test::noise(7, i * 5 + j)) : 0.0; }),
             128, 8);
     }
     SUBCASE("shifted far from the origin") {
@@ -150,7 +146,7 @@ TEST_CASE_TEMPLATE("pruned K-means equals the full computation to the last bit",
     SUBCASE("rows of very different length") {
         expect_same(filled<T>(1500, 50,
                               [](index_t i, index_t j) {
-                                  return std::pow(10.0, 12 * noise(8, i)) * low_rank(i, j, 50, 8, 150, 0.3);
+                                  return std::pow(10.0, 12 * test::noise(8, i)) * low_rank(i, j, 50, 8, 150, 0.3);
                               }),
                     100, 8);
     }
@@ -169,7 +165,7 @@ TEST_CASE_TEMPLATE("pruned K-means: every option gives what it gives without pru
     const auto data = structured<T>();
     std::vector<T> weight(1500);
     for (index_t i = 0; i < 1500; ++i) {
-        weight[static_cast<std::size_t>(i)] = static_cast<T>(i % 7 == 0 ? 0 : 1 + noise(9, i) / 2);
+        weight[static_cast<std::size_t>(i)] = static_cast<T>(i % 7 == 0 ? 0 : 1 + test::noise(9, i) / 2);
     }
 
     SUBCASE("random rows") {

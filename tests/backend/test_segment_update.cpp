@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include "support/values.hpp"
+
 #include <protonce/backend/cpu.hpp>
 #include <protonce/core/rng.hpp>
 
@@ -10,16 +12,6 @@
 #include <vector>
 
 using namespace protonce;
-
-namespace {
-
-// Uniform in (-1, 1), a function of (stream, i).
-double noise(std::uint64_t stream, index_t i) {
-    const auto bits = random_bits({.seed = 11, .step = stream}, static_cast<std::uint64_t>(i));
-    return static_cast<double>(bits >> 11) * 0x1p-52 - 1.0;
-}
-
-} // namespace
 
 TEST_CASE_TEMPLATE("sums of clusters brought up to date have the bits of sums taken afresh", T, float, double) {
     constexpr index_t rows = 2000;
@@ -34,12 +26,13 @@ TEST_CASE_TEMPLATE("sums of clusters brought up to date have the bits of sums ta
     }
     std::vector<T> data(rows * cols);
     for (index_t i = 0; i < rows * cols; ++i) {
-        const double value = noise(12, i);
-        data[static_cast<std::size_t>(i)] = static_cast<T>(is_exact ? std::round(100 * value) / 256 : std::pow(value, 15));
+        const double value = test::noise(12, i);
+        data[static_cast<std::size_t>(i)] =
+            static_cast<T>(is_exact ? std::round(100 * value) / 256 : std::pow(value, 15));
     }
     std::vector<T> weight(rows);
     for (index_t i = 0; i < rows; ++i) {
-        weight[static_cast<std::size_t>(i)] = static_cast<T>(1.5 + noise(13, i));
+        weight[static_cast<std::size_t>(i)] = static_cast<T>(1.5 + test::noise(13, i));
     }
     cpu_backend<T> be({.threads = 3});
     const auto view = view_rows(std::as_const(data).data(), rows, cols);
@@ -61,7 +54,7 @@ TEST_CASE_TEMPLATE("sums of clusters brought up to date have the bits of sums ta
             CAPTURE(share);
             label = before;
             for (index_t i = 0; i < rows; ++i) {
-                if (std::abs(noise(14, i + static_cast<index_t>(1e5 * share))) < share) {
+                if (std::abs(test::noise(14, i + static_cast<index_t>(1e5 * share))) < share) {
                     label[static_cast<std::size_t>(i)] =
                         static_cast<label_t>(i % 9 == 0 ? -1 : (i * 7) % (clusters - 1));
                 }

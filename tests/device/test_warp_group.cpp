@@ -77,7 +77,7 @@ struct layout {
 };
 
 /// out = c + a b^T + a b^T, in two groups of products.
-struct product_kernel {
+struct group_product_kernel {
     static constexpr int threads = 128;
     const unsigned char* a; // 64 x 16 in half precision, as they lie in shared memory
     const unsigned char* b; // 128 x 16
@@ -148,7 +148,7 @@ struct product_of_registers {
             wait_barrier(barrier, 0);
             float sum[64];
             for (int i = 0; i < 64; ++i) {
-                sum[i] = c[product_kernel::at(i)];
+                sum[i] = c[group_product_kernel::at(i)];
             }
             std::uint32_t left[4];
             for (int i = 0; i < 4; ++i) {
@@ -163,7 +163,7 @@ struct product_of_registers {
             wait_products<0>();
             pin_sums(sum);
             for (int i = 0; i < 64; ++i) {
-                out[product_kernel::at(i)] = sum[i];
+                out[group_product_kernel::at(i)] = sum[i];
             }
         }
     }
@@ -196,8 +196,8 @@ void for_each_product(const Value& value, double scale_of_c, const layout& of_a,
     placed<device_backend, float> before(be, c);
     auto out = placed<device_backend, float>::unwritten(be, 64 * 128);
     device_run().launch(1, static_cast<std::size_t>(128 + of_a.bytes + of_b.bytes),
-                        product_kernel{left.vector().data(), right.vector().data(), before.vector().data(),
-                                       out.vector().data(), of_a, of_b});
+                        group_product_kernel{left.vector().data(), right.vector().data(), before.vector().data(),
+                                             out.vector().data(), of_a, of_b});
     const auto actual = out.values();
     for (std::size_t i = 0; i < 64 * 128; ++i) {
         double expected = static_cast<double>(c[i]);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "support/random.hpp"
+#include "support/values.hpp"
 
 #include <protonce/e_step/clustering.hpp>
 
@@ -21,19 +22,6 @@ struct snapshot {
 
     bool operator==(const snapshot&) const = default;
 };
-
-template <class T, class S>
-std::vector<T> values_of(protonce::matrix_view<const T, S> view) {
-    std::vector<T> out;
-    for (index_t i = 0; i < view.rows(); ++i) {
-        out.insert(out.end(), view.row(i).begin(), view.row(i).end());
-    }
-    return out;
-}
-template <class T>
-std::vector<T> values_of(protonce::vector_view<const T> view) {
-    return {view.begin(), view.end()};
-}
 
 template <class B>
 snapshot<typename B::value_type> snapshot_of(const protonce::clustering<B>& level) {

@@ -16,6 +16,7 @@
 
 using namespace protonce;
 
+namespace kmeans_properties {
 namespace {
 
 constexpr index_t num_rows = 330;
@@ -366,3 +367,5 @@ TEST_CASE_TEMPLATE("kmeans: bitwise the same for 1, 2, 3 and 7 threads", B, TEST
         CHECK(all_of(threads) == one);
     }
 }
+
+} // namespace kmeans_properties

@@ -32,8 +32,8 @@ double largest_magnitude(const golden::array& values) {
 /// in differences. Inertia I = sum of d^2: by Cauchy and Schwarz it is off by at most 2 sum d (2 delta sqrt(C)) <= 4
 /// delta sqrt(C N I). Iterations do not add up, because means are computed from the rows each time.
 template <class T>
-struct rounding {
-    rounding(const golden::array& x, double inertia) {
+struct kmeans_rounding {
+    kmeans_rounding(const golden::array& x, double inertia) {
         const double delta = std::numeric_limits<T>::epsilon() * largest_magnitude(x);
         coordinate = delta;
         inertia_relative =
@@ -86,7 +86,7 @@ TEST_CASE_TEMPLATE("golden kmeans_lloyd: centroids, labels, inertia and number o
             const auto report = run(be, static_cast<int>(iterations));
 
             const double inertia = c.expected("inertia/" + tag);
-            const rounding<value> bound(c["x"], inertia);
+            const kmeans_rounding<value> bound(c["x"], inertia);
             const auto& centroids = c["centroids_" + tag];
             const bool is_double = sizeof(value) == 8;
             const double rtol = is_double ? c.tolerance("rtol_f64") : bound.coordinate / largest_magnitude(centroids);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "support/backends.hpp"
 #include "support/golden.hpp"
+#include "support/values.hpp"
 
 #include <protonce/momentum/memory_queue.hpp>
 
@@ -13,15 +14,6 @@ using namespace protonce;
 
 namespace {
 // The tolerance is `exact`: keys go in and come out bit for bit, so values are compared as the type they went in with.
-template <class T>
-std::vector<T> values_of(matrix_view<const T> view) {
-    std::vector<T> out;
-    for (index_t i = 0; i < view.rows(); ++i) {
-        out.insert(out.end(), view.row(i).begin(), view.row(i).end());
-    }
-    return out;
-}
-
 std::string numbered(const char* name, std::size_t step) {
     return name + std::to_string(step);
 }
@@ -47,7 +39,7 @@ TEST_CASE_TEMPLATE("golden queue_ring: slots and position of the authors' queue 
             const auto keys = batch.template as<value>();
             queue.push(be, view_rows(keys.data(), batch.rows(), cols));
 
-            CHECK(values_of(queue.rows()) == c[numbered("queue_after_", step)].template as<value>());
+            CHECK(test::values_of(queue.rows()) == c[numbered("queue_after_", step)].template as<value>());
             CHECK(double(queue.position()) == positions[step]);
         }
     }
@@ -83,12 +75,12 @@ TEST_CASE_TEMPLATE("golden queue_ring: slots, labels, fill and order of a queue 
         auto memory_labels = c[numbered("label_memory_after_", step)].template as<index_t>();
         memory.resize(static_cast<std::size_t>(size * cols));
         memory_labels.resize(static_cast<std::size_t>(size));
-        CHECK(values_of(queue.rows()) == memory);
+        CHECK(test::values_of(queue.rows()) == memory);
         CHECK(std::vector<index_t>(queue.ids().begin(), queue.ids().end()) == memory_labels);
 
         std::vector<value> order;
         for (const auto& part : queue.oldest_first()) {
-            const auto rows = values_of(part.rows);
+            const auto rows = test::values_of(part.rows);
             order.insert(order.end(), rows.begin(), rows.end());
         }
         CHECK(order == c[numbered("oldest_first_after_", step)].template as<value>());

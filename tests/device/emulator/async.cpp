@@ -169,12 +169,11 @@ std::uint64_t block_runner::matrix_descriptor(const void* from, int leading_byte
 void block_runner::read_line(std::size_t at, float (&values)[8]) {
     const unsigned char* from = shared_.begin() + at;
     if (!shared_.holds(from, 16)) {
-        throw fault(fault_kind::product,
-                    describe(fault_kind::product, -1) + "a matrix that leaves the shared memory");
+        throw fault(fault_kind::product, describe(fault_kind::product, -1) + "a matrix that leaves the shared memory");
     }
     if (is_unpublished(from) != 0) {
-        throw fault(fault_kind::product, describe(fault_kind::product, -1) +
-                                             "a matrix in which copies of a thread have not been published");
+        throw fault(fault_kind::product,
+                    describe(fault_kind::product, -1) + "a matrix in which copies of a thread have not been published");
     }
     std::uint16_t bits[8];
     std::memcpy(bits, from, sizeof bits);

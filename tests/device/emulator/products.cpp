@@ -110,7 +110,8 @@ void product_queue::begin(const thread* lanes, bool early, const read_operands& 
         for (int lane = 0; lane < warp_size; ++lane) {
             kept.at[lane] = lanes[lane].now.c;
             for (int i = 0; i < lane_sums; ++i) {
-                sum_of_lane(kept.value, lane, i) = std::exchange(kept.at[lane][i], std::numeric_limits<float>::quiet_NaN());
+                sum_of_lane(kept.value, lane, i) =
+                    std::exchange(kept.at[lane][i], std::numeric_limits<float>::quiet_NaN());
             }
         }
     }
