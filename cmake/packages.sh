@@ -6,7 +6,7 @@ packages_examples=(libxtensor-dev xtl-dev zlib1g-dev liblinear-dev dataset-fashi
 packages_tests=(doctest-dev libxtensor-dev xtl-dev nlohmann-json3-dev python3)
 packages_thrust=(libthrust-dev) # where there is no CUDA toolkit, which has it too
 packages_bench=(libbenchmark-dev)
-packages_all=(clang libomp-dev libtorch-dev)
+packages_all=(clang libomp-dev libtorch-dev libdlib-dev libopenblas0-serial) # dlib multiplies with the BLAS that is there
 
 has_toolkit() {
     local toolkit

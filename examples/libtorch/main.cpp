@@ -14,30 +14,24 @@
 //     epoch  8  prototypes  loss 8.875  nearest neighbours 0.700
 //     nearest neighbours name 0.612 of the classes before training, 0.700 after
 #include "../fashion_mnist/augment.hpp"
+#include "../support/named_neighbours.hpp"
 
 #include <protonce/adapt/torch.hpp>
 #include <protonce/backend/cpu.hpp>
 #include <protonce/em/objective.hpp>
-#include <protonce/metrics/knn.hpp>
 
 #include <torch/torch.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <exception>
 #include <filesystem>
-#include <functional>
-#include <numeric>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace {
 
 using protonce::index_t;
-using protonce::label_t;
 using protonce::view_rows;
 using protonce::view_vector;
 using backend = protonce::cpu_backend<float>;
@@ -106,21 +100,14 @@ private:
     std::vector<protonce::ema_pair<backend>> pairs_;
 };
 
-/// The share of the test images whose class the nearest of the others name.
+/// Of the test images, after both passed through the encoder.
 double nearest_neighbours(backend& be, encoder_net& encoder, const torch::Tensor& bank,
                           const fashion::image_set& bank_set, const torch::Tensor& tests,
                           const fashion::image_set& test_set) {
     const torch::NoGradGuard no_grad;
     const torch::Tensor known = encoder.forward(bank), asked = encoder.forward(tests);
-    const std::vector<label_t> classes(bank_set.classes.begin(), bank_set.classes.end());
-    std::vector<label_t> prediction(static_cast<std::size_t>(test_set.size()));
-    knn_scores(
-        be,
-        {.bank = view_rows<const float>(known), .labels = view_vector(classes), .query = view_rows<const float>(asked)},
-        {.num_classes = fashion::num_classes}, {.prediction = view_vector(prediction)});
-    return static_cast<double>(std::inner_product(prediction.begin(), prediction.end(), test_set.classes.begin(), 0,
-                                                  std::plus<>(), std::equal_to<>())) /
-           static_cast<double>(test_set.size());
+    return fashion::named_by_neighbours(be, view_rows<const float>(known), bank_set, view_rows<const float>(asked),
+                                        test_set);
 }
 
 bool train(const std::filesystem::path& folder) {
@@ -186,17 +173,5 @@ bool train(const std::filesystem::path& folder) {
 } // namespace
 
 int main(int argc, char** argv) {
-    std::filesystem::path folder = "/usr/share/datasets/fashion-mnist";
-    if (argc == 3 && std::string_view(argv[1]) == "--data") {
-        folder = argv[2];
-    } else if (argc != 1) {
-        std::puts("usage: libtorch_encoder [--data DIR]   (DIR: the four idx files of Fashion-MNIST)");
-        return EXIT_FAILURE;
-    }
-    try {
-        return train(folder) ? EXIT_SUCCESS : EXIT_FAILURE;
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "libtorch_encoder: %s\n", error.what());
-        return EXIT_FAILURE;
-    }
+    return fashion::train_on_folder("libtorch_encoder", argc, argv, &train);
 }
