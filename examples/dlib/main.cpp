@@ -24,7 +24,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <vector>
 
@@ -148,12 +147,9 @@ bool train(const std::filesystem::path& folder) {
             // [/snippet]
             sum += static_cast<double>(loss);
         }
-        std::printf("epoch %2d  %s  loss %.3f  nearest neighbours %.3f\n", static_cast<int>(run.epoch() + 1),
-                    run.uses_prototypes() ? "prototypes" : "warm-up   ", sum / (num_samples / batch), measure());
+        fashion::print_epoch(run, sum / (num_samples / batch), measure());
     }
-    const double after = measure();
-    std::printf("nearest neighbours name %.3f of the classes before training, %.3f after\n", before, after);
-    return after > before + 0.05;
+    return fashion::print_gain(before, measure());
 }
 
 } // namespace

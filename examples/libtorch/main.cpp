@@ -24,7 +24,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <utility>
 #include <vector>
@@ -100,16 +99,6 @@ private:
     std::vector<protonce::ema_pair<backend>> pairs_;
 };
 
-/// Of the test images, after both passed through the encoder.
-double nearest_neighbours(backend& be, encoder_net& encoder, const torch::Tensor& bank,
-                          const fashion::image_set& bank_set, const torch::Tensor& tests,
-                          const fashion::image_set& test_set) {
-    const torch::NoGradGuard no_grad;
-    const torch::Tensor known = encoder.forward(bank), asked = encoder.forward(tests);
-    return fashion::named_by_neighbours(be, view_rows<const float>(known), bank_set, view_rows<const float>(asked),
-                                        test_set);
-}
-
 bool train(const std::filesystem::path& folder) {
     torch::manual_seed(1);
     const auto images = fashion::first_images(fashion::load_images(folder, "train"), num_samples);
@@ -129,7 +118,12 @@ bool train(const std::filesystem::path& folder) {
                                  .queue_size = 2000,
                                  .momentum = 0.99,
                                  .seed = 1});
-    const auto measure = [&] { return nearest_neighbours(be, slow, plain, images, plain_tests, test_images); };
+    const auto measure = [&] {
+        const torch::NoGradGuard no_grad;
+        const torch::Tensor known = slow.forward(plain), asked = slow.forward(plain_tests);
+        return fashion::named_by_neighbours(be, view_rows<const float>(known), images, view_rows<const float>(asked),
+                                            test_images);
+    };
     const double before = measure();
 
     for (; run.epoch() < epochs; run.end_epoch()) {
@@ -162,12 +156,9 @@ bool train(const std::filesystem::path& folder) {
             // [/snippet]
             sum += loss.item<double>();
         }
-        std::printf("epoch %2d  %s  loss %.3f  nearest neighbours %.3f\n", static_cast<int>(run.epoch() + 1),
-                    run.uses_prototypes() ? "prototypes" : "warm-up   ", sum / (num_samples / batch), measure());
+        fashion::print_epoch(run, sum / (num_samples / batch), measure());
     }
-    const double after = measure();
-    std::printf("nearest neighbours name %.3f of the classes before training, %.3f after\n", before, after);
-    return after > before + 0.05;
+    return fashion::print_gain(before, measure());
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 #include "../fashion_mnist/dataset.hpp"
 
 #include <protonce/core/view.hpp>
+#include <protonce/em/objective.hpp>
 #include <protonce/metrics/knn.hpp>
 
 #include <cstddef>
@@ -30,6 +31,19 @@ double named_by_neighbours(B& be, protonce::matrix_view<const float> known, cons
     return static_cast<double>(std::inner_product(prediction.begin(), prediction.end(), asked_images.classes.begin(), 0,
                                                   std::plus<>(), std::equal_to<>())) /
            static_cast<double>(asked_images.size());
+}
+
+/// The line of an epoch.
+template <protonce::backend B>
+void print_epoch(const protonce::objective<B>& run, double loss, double named) {
+    std::printf("epoch %2d  %s  loss %.3f  nearest neighbours %.3f\n", static_cast<int>(run.epoch() + 1),
+                run.uses_prototypes() ? "prototypes" : "warm-up   ", loss, named);
+}
+
+/// The last sentence, and whether training gained what it must.
+inline bool print_gain(double before, double after) {
+    std::printf("nearest neighbours name %.3f of the classes before training, %.3f after\n", before, after);
+    return after > before + 0.05;
 }
 
 /// The main function of `name [--data DIR]`: does train(DIR) return true?
